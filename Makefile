@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: MIT
+# make            everything         make check    every test that needs no virtual machine
+# make install    DESTDIR= PREFIX=   make bench    BENCH=NAME for one    make fuzz    make lint
+# Objects go to $(B); another set of flags wants another directory: make B=build-asan SANITIZE=address,undefined
+
+PREFIX      ?= /usr
+DESTDIR     ?=
+SYSCONFDIR  ?= /etc
+B           ?= build
+SANITIZE    ?=
+V           ?=
+
+LIBEXECDIR  := $(PREFIX)/libexec/qkd
+PACKAGES    := libsystemd jansson libcurl libcrypto libssl libkeyutils
+
+CC          ?= gcc
+CFLAGS      ?= -O2 -g
+QKD_CFLAGS  := -std=gnu11 -D_GNU_SOURCE -D_FILE_OFFSET_BITS=64 -I. -MMD -MP -pthread -fPIE \
+	       -Wall -Wextra -Werror=implicit-function-declaration -Wstrict-prototypes \
+	       -Wmissing-prototypes -Wshadow -Wpointer-arith -Wvla -Wformat=2 -Wundef \
+	       -Wno-unused-parameter -Wno-missing-field-initializers -fno-strict-aliasing \
+	       $(shell pkg-config --cflags $(PACKAGES) 2>/dev/null)
+HARDENING   := -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero \
+	       -fzero-call-used-regs=used-gpr -fcf-protection
+LDLIBS      := $(shell pkg-config --libs $(PACKAGES) 2>/dev/null) -lm
+QKD_LDFLAGS := -pthread -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+
+ifeq ($(SANITIZE),)
+HARDENING   += -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=3
+else
+QKD_CFLAGS  += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-recover=all
+QKD_LDFLAGS += -fsanitize=$(SANITIZE)
+endif
+Q := $(if $(V),,@)
+say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
+
+# The libraries, each a directory; what stands later may use what stands earlier.
+COMMON      := $(wildcard common/*.c)
+DRIVERS     := $(wildcard drivers/*.c)
+LINKD       := $(filter-out %/main.c,$(wildcard qkd-linkd/*.c qkd-linkd/*/*.c))
+KEYRINGD    := $(filter-out %/main.c,$(wildcard qkd-keyringd/*.c))
+QKDCTL      := $(filter-out %/main.c,$(wildcard keyring-helpers/qkdctl/*.c))
+REQUESTKEY  := $(filter-out %/main.c,$(wildcard keyring-helpers/qkd-request-key/*.c))
+
+objects      = $(patsubst %.c,$(B)/%.o,$(1))
+LIBS        := $(B)/libcommon.a $(B)/libdrivers.a $(B)/liblinkd.a $(B)/libkeyringd.a \
+	       $(B)/libqkdctl.a $(B)/librequestkey.a
+PROGRAMS    := $(B)/bin/qkd-linkd $(B)/bin/qkd-keyringd $(B)/bin/qkdctl $(B)/bin/qkd-request-key
+UNIT_TESTS  := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test-*.c))
+FUZZ        := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
+BENCHES     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
+
+.PHONY: all programs units replay benches install check bench fuzz lint format clean
+all: programs
+programs: $(PROGRAMS)
+units: $(UNIT_TESTS)
+benches: $(BENCHES)
+replay: $(FUZZ:%=$(B)/tests/fuzz/replay-%)
+
+$(B)/libcommon.a:     $(call objects,$(COMMON))
+$(B)/libdrivers.a:    $(call objects,$(DRIVERS))
+$(B)/liblinkd.a:      $(call objects,$(LINKD))
+$(B)/libkeyringd.a:   $(call objects,$(KEYRINGD))
+$(B)/libqkdctl.a:     $(call objects,$(QKDCTL))
+$(B)/librequestkey.a: $(call objects,$(REQUESTKEY))
+
+$(B)/bin/qkd-linkd:    $(B)/qkd-linkd/main.o $(B)/liblinkd.a $(B)/libdrivers.a $(B)/libcommon.a
+$(B)/bin/qkd-keyringd: $(B)/qkd-keyringd/main.o $(B)/libkeyringd.a $(B)/libcommon.a
+$(B)/bin/qkdctl:       $(B)/keyring-helpers/qkdctl/main.o $(B)/libqkdctl.a $(B)/libcommon.a
+
+%.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+$(B)/bin/%:
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) $(QKD_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+# The upcall helper is static and needs nothing but the kernel.
+$(B)/bin/qkd-request-key: $(B)/keyring-helpers/qkd-request-key/main.o $(B)/librequestkey.a
+	$(call say,LD,$@)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack \
+		$(if $(SANITIZE),-pie -fsanitize=$(SANITIZE)) -o $@ $^
+
+$(B)/%.o: %.c
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) $(QKD_CFLAGS) $(HARDENING) $(CPPFLAGS) -c -o $@ $<
+
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
+		-lcriterion $(LDLIBS)
+
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS)
+
+# A fuzz target is LLVMFuzzerTestOneInput; replay-* runs its corpus as an ordinary test.
+$(B)/tests/fuzz/replay-%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(LIBS)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $(B)/tests/fuzz/$*.o $(B)/tests/fuzz/replay.o \
+		-Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS)
+
+check:
+	$(Q)scripts/check
+bench: all benches
+	$(Q)scripts/bench $(BENCH)
+fuzz:
+	$(Q)scripts/fuzz $(TARGET)
+lint:
+	$(Q)scripts/lint
+format:
+	$(Q)git ls-files '*.[ch]' | xargs clang-format -i
+clean:
+	$(Q)rm -rf $(B)
+
+-include scripts/install.mk
+.SECONDARY:
+-include $(shell find $(B) -name '*.d' 2>/dev/null)

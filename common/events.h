@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * Message ids of the journal entries that an administrator acts on. Each has an entry in
+ * systemd/qkd-keyring.catalog (a test compares the two).
+ */
+
+#define EVENT_DAEMON_STARTED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e01"
+#define EVENT_CONFIG_INVALID	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e02"
+#define EVENT_DISK_FAILED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e03"
+#define EVENT_CONNECTION_REFUSED   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e04"
+
+/* qkd-linkd: ...1eXX from 10 */
+#define EVENT_LINK_STATE	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e10"
+#define EVENT_PEER_CONNECTED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e11"
+#define EVENT_PEER_LOST		   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e12"
+#define EVENT_DEVICE_FAILED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e13"
+#define EVENT_SYNC_VIOLATION	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e14"
+#define EVENT_GENERATION_RETIRED   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e15"
+#define EVENT_RECOVERED		   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e16"
+
+/* qkd-keyringd: ...1eXX from 40 */
+#define EVENT_STORE_CHANGED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e40"
+#define EVENT_KEY_ISSUED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e41"
+#define EVENT_REQUEST_REFUSED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e42"
+#define EVENT_LOW_WATER		   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e43"
+#define EVENT_STORES_DIFFER	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e44"
+#define EVENT_QUOTA_TOO_SMALL	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e45"
