@@ -10,10 +10,7 @@
 
 #include "common/macros.h"
 
-static inline void json_decrefp(json_t **json)
-{
-	json_decref(*json);
-}
+/* jansson.h itself has json_decrefp, for _cleanup_(json_decrefp). */
 
 struct json_text;
 
