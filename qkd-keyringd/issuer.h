@@ -21,14 +21,18 @@
 #include "common/name.h"
 #include "common/secret.h"
 
-#define ISSUE_MAX_COUNT		    1024 /* keys in one reservation call */
+#define ISSUE_MAX_COUNT             1024 /* keys in one reservation call */
 #define ISSUE_MAX_RESERVED_PER_UID  4096
-#define ISSUE_RESERVATION_SEC	    600 /* default time to collect a reserved key */
+#define ISSUE_RESERVATION_SEC       600 /* default time to collect a reserved key */
 #define ISSUE_LABEL_TTL_DEFAULT_SEC 86400
 
 struct issuer;
 struct issue_operation;
 struct delivery;
+struct storage;
+struct pool;
+struct channel_identity;
+struct site_transport;
 
 /* A key on its way to a requester; stays `delivering` until delivery_report(). */
 struct issued_key {
@@ -47,8 +51,8 @@ typedef void (*issue_delivered_t)(int result, const struct issued_key *key, void
 int issuer_reserve_new(struct issuer *issuer, const char *peer, uint32_t bits, size_t count,
 		       uid_t owner, uint64_t deadline_usec, issue_reserved_t done, void *userdata,
 		       struct issue_operation **ret);
-/* GetExistingKey: the key that the peer made new, reserved for owner here. An id that has not arrived
- * is waited for until the deadline. */
+/* GetExistingKey: the key that the peer made new, reserved for owner here. An id that has not
+ * arrived is waited for until the deadline. */
 int issuer_reserve_existing(struct issuer *issuer, const char *peer, const struct uuid *id,
 			    uid_t owner, uint64_t deadline_usec, issue_reserved_t done,
 			    void *userdata, struct issue_operation **ret);
@@ -88,12 +92,59 @@ int issuer_store_status(const struct issuer *issuer, size_t i, struct store_stat
 struct issuer_handler {
 	void (*on_store_changed)(const char *peer, void *userdata);
 	/* The peer asked for this label first: helpers here may come. */
-	void (*on_label)(const char *peer, const char *label, const struct uuid *id, void *userdata);
+	void (*on_label)(const char *peer, const char *label, const struct uuid *id,
+			 void *userdata);
 	void (*on_low_water)(const char *peer, uint64_t available, void *userdata);
 	/* A sync failed: the daemon has to stop. */
 	void (*on_fatal)(int result, const char *what, void *userdata);
 };
 
-/* linkd's signal, or a scan: lines first .. first + count - 1 of this directory may be indexed. */
+/* linkd's signal: lines first .. first + count - 1 of this directory may be indexed. Earlier lines
+ * that were missed are indexed too. -ENOENT for a directory that is not there. */
 int issuer_keys_agreed(struct issuer *issuer, const char *directory, uint64_t first,
 		       uint64_t count);
+
+/* Everything is borrowed and must outlive the issuer, strings are copied. */
+struct issuer_peer {
+	const char *site;
+	const char *address; /* HOST:PORT; NULL where the peer leads, and so dials us */
+};
+struct issuer_options {
+	sd_event *event;
+	const char *site;
+	struct storage *state; /* the service's home: keyringd/issue-record lies below it */
+	struct storage *keys;  /* HOME/.qkd/qnl/qll/keys */
+	struct pool *pool;     /* NULL: key bytes come from the files alone */
+
+	const struct issuer_peer *peers;
+	size_t peer_count;
+	const char *listen;                /* HOST:PORT; NULL: no peer dials us */
+	struct channel_identity *identity; /* NULL: no network, see issuer_attach() */
+
+	/* 0 stands for the default of each. */
+	uint32_t label_ttl_sec, reservation_sec, run_ahead_keys;
+	uint64_t low_water_keys; /* 0: never signalled */
+
+	const struct issuer_handler *handler; /* members may be NULL */
+	void *userdata;
+};
+#define ISSUE_RUN_AHEAD_DEFAULT 64
+#define ISSUE_MAX_PEERS         256
+
+/*
+ * Reads the key files and the issue record, listens and starts to connect. Negative errno with a
+ * sentence in *ret_what (free() it): -EBADMSG for a damaged record, -EADDRINUSE, ...
+ * The caller goes on to call issuer_keys_agreed() for what linkd signals; one such call for every
+ * directory after each (re)appearance of a linkd on the bus makes up for signals that were missed.
+ */
+int issuer_new(const struct issuer_options *options, char **ret_what, struct issuer **ret);
+/* Orderly end: every operation ends without a callback, the record is synced and marked clean. */
+struct issuer *issuer_free(struct issuer *issuer);
+DEFINE_CLEANUP(struct issuer *, issuer_free);
+
+/* After SIGHUP: certificates that were read anew. Connections that stand are kept. */
+void issuer_set_identity(struct issuer *issuer, struct channel_identity *identity);
+/* Looks through all key directories for lines not yet indexed, and for new directories. */
+int issuer_rescan(struct issuer *issuer);
+/* Gives a connection to a peer by other means than the network (tests); see site-peer.h. */
+int issuer_attach(struct issuer *issuer, const char *peer, struct site_transport *transport);
