@@ -32,6 +32,7 @@ QKD_CFLAGS  += -fsanitize=$(SANITIZE) -fno-omit-frame-pointer -fno-sanitize-reco
 QKD_LDFLAGS += -fsanitize=$(SANITIZE)
 endif
 Q := $(if $(V),,@)
+comma := ,
 say = $(if $(V),,@printf '  %-5s %s\n' $(1) $(2))
 
 # The libraries, each a directory; what stands later may use what stands earlier.
@@ -76,11 +77,20 @@ $(B)/bin/%:
 	$(call say,LD,$@)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) $(QKD_LDFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# The upcall helper is static and needs nothing but the kernel.
+# The upcall helper needs nothing but the kernel: freestanding where raw.h knows the machine (no C
+# library means no stack protector either), else static, and an ordinary program with a sanitizer.
+HELPER_FREE   := $(if $(SANITIZE),,$(filter x86_64-% aarch64-%,$(shell $(CC) -dumpmachine)))
+HELPER_LINK   := $(if $(HELPER_FREE),-nostdlib -static-pie -Wl$(comma)--build-id=none,\
+		   $(if $(SANITIZE),-pie -fsanitize=$(SANITIZE),-static-pie))
+HELPER_OBJECTS = $(call objects,$(wildcard keyring-helpers/qkd-request-key/*.c))
+ifneq ($(HELPER_FREE),)
+$(HELPER_OBJECTS): QKD_CFLAGS += -ffreestanding -fno-stack-protector -DHELPER_FREESTANDING
+$(HELPER_OBJECTS): HARDENING := $(filter-out -fstack-protector% %FORTIFY_SOURCE %FORTIFY_SOURCE=3,$(HARDENING))
+endif
+
 $(B)/bin/qkd-request-key: $(B)/keyring-helpers/qkd-request-key/main.o $(B)/librequestkey.a
 	$(call say,LD,$@)
-	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) -static-pie -Wl,-z,relro,-z,now,-z,noexecstack \
-		$(if $(SANITIZE),-pie -fsanitize=$(SANITIZE)) -o $@ $^
+	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) $(HELPER_LINK) -Wl,-z,relro,-z,now,-z,noexecstack -o $@ $^
 
 $(B)/%.o: %.c
 	$(call say,CC,$<)
