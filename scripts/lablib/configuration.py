@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: MIT
+"""Writes what an administrator of each site would have written: /etc/qkd, users, bus, journal."""
+
+import glob
+import json
+import os
+import re
+
+from . import LabError, host, site as sites
+
+RULES_SOURCE = "keyring-helpers/qkd-request-key/qkd-keyring.conf"
+RULES = "/etc/request-key.d/qkd-keyring.conf"
+HELPER = f"{host.HOMES}/libexec/qkd-request-key"
+SHIPPED_HELPER = "/usr/libexec/qkd/qkd-request-key"
+PKI = f"{host.HOMES}/pki"
+SIM_RATE = 2000
+# Quotas for the lab's uids: every site's pool and issued keys, and thousands of requests by tests.
+SYSCTLS = {"kernel.keys.maxkeys": 200000, "kernel.keys.maxbytes": 100000000,
+           "kernel.keys.root_maxkeys": 1000000, "kernel.keys.root_maxbytes": 100000000}
+
+BUS = """<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-Bus Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig>
+  <!-- As the distribution's system.conf, without service activation. -->
+  <type>system</type>
+  <listen>unix:path=/run/dbus/system_bus_socket</listen>
+  <auth>EXTERNAL</auth>
+  <policy context="default">
+    <allow user="*"/>
+    <deny own="*"/>
+    <deny send_type="method_call"/>
+    <allow send_type="signal"/>
+    <allow send_requested_reply="true" send_type="method_return"/>
+    <allow send_requested_reply="true" send_type="error"/>
+    <allow receive_type="method_call"/>
+    <allow receive_type="method_return"/>
+    <allow receive_type="error"/>
+    <allow receive_type="signal"/>
+    <allow send_destination="org.freedesktop.DBus"/>
+    <deny send_destination="org.freedesktop.DBus"
+          send_interface="org.freedesktop.DBus" send_member="UpdateActivationEnvironment"/>
+  </policy>
+  <policy user="root">
+    <allow send_destination="org.freedesktop.DBus" send_interface="org.freedesktop.DBus.Monitoring"/>
+  </policy>
+  <includedir>/run/dbus/system.d</includedir>
+</busconfig>
+"""
+
+JOURNAL = """[Journal]
+Storage=volatile
+RuntimeMaxUse=512M
+RateLimitIntervalSec=0
+ReadKMsg=no
+Audit=no
+ForwardToSyslog=no
+ForwardToWall=no
+"""
+
+
+def prepare_host():
+    """What all sites share: quotas, the helper at its place, the rules that call it."""
+    for name, value in SYSCTLS.items():
+        host.raise_sysctl(name, value)
+    for path in ("/etc/qkd", "/var/lib/qkd", sites.UPCALL):
+        host.make_directory(path)
+    built = f"{sites.BUILD}/bin/qkd-request-key"
+    if not os.path.exists(built):
+        raise LabError(f"{built} is not built; run make first")
+    host.make_tree(host.HOMES)
+    os.makedirs(os.path.dirname(HELPER))
+    with open(built, "rb") as source, open(HELPER, "wb") as target:
+        target.write(source.read())
+    os.chmod(HELPER, 0o755)
+    host.make_directory(os.path.dirname(RULES))
+    with open(f"{sites.TOP}/{RULES_SOURCE}", encoding="utf-8") as rules:
+        text = rules.read()
+    if SHIPPED_HELPER not in text:
+        raise LabError(f"{RULES_SOURCE} does not name {SHIPPED_HELPER}")
+    host.write_file(RULES, text.replace(SHIPPED_HELPER, HELPER))
+
+
+def make_certificates(topology):
+    names = [*topology.sites]
+    if topology.device == "etsi014":
+        names += [f"kme.{site}" for site in topology.sites]
+    host.run(f"{sites.TOP}/scripts/make-pki", PKI, *names)
+
+
+def write_site(topology, site):
+    """Everything below etc(site), before the site's namespace exists."""
+    directory, gid = sites.etc(site), topology.uid(site)
+    os.makedirs(f"{directory}/qkd/links.d")
+    os.makedirs(f"{directory}/qkd/tls")
+    user = f"qkd:x:{gid}:{gid}::/var/lib/qkd:/usr/sbin/nologin"
+    _write(f"{directory}/passwd", _with_user("/etc/passwd", user))
+    _write(f"{directory}/group", _with_user("/etc/group", f"qkd:x:{gid}:"))
+    _write(f"{directory}/machine-id", f"{gid:032x}\n")
+    _write(f"{directory}/journald.conf", JOURNAL)
+    _write(f"{directory}/dbus.conf", BUS)
+    for policy in glob.glob(f"{sites.TOP}/systemd/*.conf"):
+        if os.path.basename(policy).startswith("org.qkd"):
+            _copy(policy, f"{directory}/{os.path.basename(policy)}")
+    for name, mode in (("ca.pem", 0o644), (f"{site}.pem", 0o644), (f"{site}.key", 0o640)):
+        _copy(f"{PKI}/{name}", f"{directory}/qkd/tls/{name}", mode, gid)
+    _write(f"{directory}/qkd/keyringd.json", _json(keyringd(topology, site)))
+    _write(f"{directory}/qkd/policy.json", _json(POLICY))
+    for link in topology.links_of(site):
+        _write(f"{directory}/qkd/links.d/{link.name}.json", _json(linkd(topology, link, site)))
+
+
+POLICY = {"rules": [{"allow": True, "uid": 0}]}
+
+
+def _tls(site):
+    return {"ca": "/etc/qkd/tls/ca.pem", "certificate": f"/etc/qkd/tls/{site}.pem",
+            "key": f"/etc/qkd/tls/{site}.key"}
+
+
+def keyringd(topology, site):
+    peers = {link.peer(site): {"address": topology.keyringd_address(link.peer(site))}
+             for link in topology.links_of(site)}
+    return {"site": site, "listen": topology.keyringd_address(site), "tls": _tls(site),
+            "peers": peers, "kernel_shared": True, "unqualified": False}
+
+
+def linkd(topology, link, site):
+    settings = {"site": site, "peer": link.peer(site), "link": link.name, "tls": _tls(site),
+                "device": device_url(topology, link, site), "kernel_shared": True}
+    if site == link.follower:
+        settings["listen"] = topology.linkd_address(link)
+    else:
+        settings["peer_address"] = topology.linkd_address(link)
+    return settings
+
+
+def device_url(topology, link, site):
+    side = "alice" if site == link.leader else "bob"
+    parameters = {"side": side}
+    if topology.device == "sim":
+        base = f"sim://{link.name}"
+        parameters.update(rate=SIM_RATE)
+    else:
+        raise LabError(f"--device {topology.device} is not possible yet: no such driver")
+    parameters.update(topology.settings_for(site, f"device@{link.name}"))
+    return base + "?" + "&".join(f"{key}={value}" for key, value in parameters.items())
+
+
+def command(topology, site, program):
+    """The words that start a program, the lab's --set on the command line last."""
+    kind, _, link = program.partition("@")
+    extra = [f"--{key}={value}" for key, value in topology.settings_for(site, program)]
+    if kind == "qkd-keyringd":
+        return [f"{sites.BUILD}/bin/qkd-keyringd", "--config=/etc/qkd/keyringd.json", *extra]
+    if kind == "qkd-linkd":
+        return [f"{sites.BUILD}/bin/qkd-linkd", f"--config=/etc/qkd/links.d/{link}.json", *extra]
+    raise LabError(f"{program}: cannot start it")
+
+
+def _json(document):
+    return json.dumps(document, indent=2) + "\n"
+
+
+def _write(path, text, mode=0o644):
+    with open(path, "w", encoding="utf-8") as file:
+        file.write(text)
+    os.chmod(path, mode)
+
+
+def _copy(source, target, mode=0o644, gid=0):
+    with open(source, "rb") as file:
+        data = file.read()
+    with open(target, "wb") as file:
+        file.write(data)
+    os.chown(target, 0, gid)
+    os.chmod(target, mode)
+
+
+def _with_user(path, line):
+    """The machine's table with our user's line in place of any of that name."""
+    with open(path, encoding="utf-8") as file:
+        lines = [old for old in file.read().splitlines() if not re.match(r"qkd:", old)]
+    return "\n".join([*lines, line]) + "\n"

@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""The programs of a site: starting them as systemd would, killing them, and waiting for them."""
+
+import os
+import signal
+import socket
+import time
+
+from . import LabError, configuration, host, site as sites
+
+START_WAIT_SEC = 10
+STOP_WAIT_SEC = 10
+JOURNAL_LINES = 15
+
+
+def _pid_path(site, program):
+    return f"{sites.state(site)}/{program}.pid"
+
+
+def _start_time(pid):
+    """Field 22 of stat, which tells a process from a later one with its number; None when gone."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
+            fields = file.read().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] in "ZX" else fields[19]
+
+
+def running_pid(site, program):
+    """The pid, or None."""
+    try:
+        with open(_pid_path(site, program), encoding="ascii") as file:
+            pid, start = file.read().split()
+    except (OSError, ValueError):
+        return None
+    return int(pid) if _start_time(int(pid)) == start else None
+
+
+def _environment(site, notify):
+    return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "USER": "qkd",
+            "LOGNAME": "qkd", "HOME": "/var/lib/qkd", "STATE_DIRECTORY": "/var/lib/qkd",
+            "RUNTIME_DIRECTORY": "/run/qkd", "NOTIFY_SOCKET": notify}
+
+
+def _as_service_user(site, uid):
+    """What the units give: the user, no privileges, a session keyring of its own. libfaketime comes
+    last, because its semaphore belongs to who loads it first."""
+    clock = [f"{name}={value}" for name, value in sites.clock_environment(site).items()]
+    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs",
+            "--bounding-set=-all", "--inh-caps=-all", "keyctl", "session", "-", "env", *clock]
+
+
+def start(topology, site, program):
+    """Returns when the program has said that it is ready."""
+    topology.check_program(site, program)
+    if running_pid(site, program):
+        raise LabError(f"{program} runs already at {site}")
+    command = configuration.command(topology, site, program)
+    if not os.access(command[0], os.X_OK):
+        raise LabError(f"{command[0]} is not built; run make first")
+    notify = f"/run/lab-{program}.notify"
+    outside = f"/proc/{sites.holder(site)}/root{notify}"
+    log_path = f"{sites.state(site)}/{program}.log"
+    log_start = os.path.getsize(log_path) if os.path.exists(log_path) else 0
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
+        _unlink(outside)
+        listener.bind(outside)
+        os.chmod(outside, 0o666)
+        process = sites.spawn(site, command, log_path, _environment(site, notify),
+                              _as_service_user(site, topology.uid(site)))
+        with open(_pid_path(site, program), "w", encoding="ascii") as file:
+            file.write(f"{process.pid} {_start_time(process.pid)}")
+        try:
+            _wait_ready(process, listener)
+        except LabError as error:
+            raise LabError(f"{program} at {site} {error}\n"
+                           + report(site, program, log_start)) from None
+        finally:
+            _unlink(outside)
+
+
+def _unlink(path):
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        pass
+
+
+def _wait_ready(process, listener):
+    end = time.monotonic() + START_WAIT_SEC
+    listener.settimeout(0.1)
+    while time.monotonic() < end:
+        if process.poll() is not None:
+            raise LabError(f"ended with status {process.returncode}")
+        try:
+            if b"READY=1" in listener.recv(4096).split(b"\n"):
+                return
+        except socket.timeout:
+            pass
+    raise LabError(f"is not ready after {START_WAIT_SEC} s")
+
+
+def report(site, program, log_start=0):
+    """The last words of a program: what it printed, what it told the journal."""
+    lines = []
+    try:
+        with open(f"{sites.state(site)}/{program}.log", encoding="utf-8", errors="replace") as log:
+            log.seek(log_start)
+            lines += log.read().splitlines()[-JOURNAL_LINES:]
+    except OSError:
+        pass
+    identifier, _, link = program.partition("@")
+    match = [f"SYSLOG_IDENTIFIER={identifier}"] + ([f"QKD_LINK={link}"] if link else [])
+    try:
+        lines += host.run(*sites.enter_words(site), "journalctl", "--quiet", "--no-pager",
+                          "--output=cat", f"--lines={JOURNAL_LINES}", *match,
+                          check=False).splitlines()
+    except LabError as error:
+        lines.append(str(error))
+    return "\n".join(f"  {site} {program}: {line}" for line in lines)
+
+
+def kill(topology, site, program, name="KILL"):
+    """Sends a signal; for one that ends a program, returns when it has ended."""
+    topology.check_program(site, program)
+    number = parse_signal(name)
+    pid = running_pid(site, program)
+    if not pid:
+        raise LabError(f"{program} does not run at {site}")
+    os.kill(pid, number)
+    if number in (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGQUIT, signal.SIGABRT):
+        end = time.monotonic() + STOP_WAIT_SEC
+        while running_pid(site, program) == pid:
+            if time.monotonic() > end:
+                raise LabError(f"{program} at {site} still runs {STOP_WAIT_SEC} s after {name}")
+            time.sleep(0.01)
+
+
+def parse_signal(name):
+    name = name.upper().removeprefix("SIG")
+    try:
+        return signal.Signals(int(name)) if name.isdigit() else signal.Signals["SIG" + name]
+    except (KeyError, ValueError):
+        from . import UsageError
+        raise UsageError(f"{name}: no such signal") from None
+
+
+def set_clock(topology, site, offset):
+    """Restarts the site's programs under the new clock, orderly."""
+    with open(f"{sites.state(topology.check_site(site))}/clock", "w", encoding="ascii") as file:
+        file.write(offset)
+    running = [p for p in topology.programs(site) if running_pid(site, p)]
+    for program in reversed(running):
+        kill(topology, site, program, "TERM")
+    for program in running:
+        start(topology, site, program)
+
+
