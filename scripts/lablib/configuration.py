@@ -109,7 +109,7 @@ def write_site(topology, site):
         _write(f"{directory}/qkd/links.d/{link.name}.json", _json(linkd(topology, link, site)))
 
 
-POLICY = {"rules": [{"allow": True, "uid": 0}]}
+POLICY = {"rules": [{"users": ["root"]}]}
 
 
 def _tls(site):
