@@ -15,7 +15,8 @@
 #include "common/secret.h"
 #include "drivers/device-url.h"
 
-#define DRIVER_MAX_KEYS 1024 /* in one call, and in one transaction */
+#define DRIVER_MAX_KEYS  1024 /* in one call, and in one transaction */
+#define DRIVER_MAX_CALLS 128  /* under way at one device */
 
 enum driver_yield {
 	DRIVER_YIELDS_KEYS,
@@ -32,14 +33,15 @@ enum device_state {
 
 /* How a device ended, or why a call failed: what the link should do about it. */
 enum device_end {
-	DEVICE_RETRY,		    /* with back-off */
-	DEVICE_GIVE_UP,		    /* until somebody intervenes */
+	DEVICE_RETRY,               /* with back-off */
+	DEVICE_GIVE_UP,             /* until somebody intervenes */
 	DEVICE_WRONG_CONFIGURATION, /* until the configuration is changed */
 };
 
 struct device;
 
-/* count keys of key_bytes each, one after another in keys; ids[i] names key i. */
+/* count keys of key_bytes each, one after another in keys; ids[i] names key i. 1..DRIVER_MAX_KEYS.
+ */
 struct key_batch {
 	size_t count;
 	size_t key_bytes;
@@ -63,10 +65,12 @@ struct device_handler {
 
 /*
  * result 0: batch passes to the callee. Else batch is NULL and result says why:
- *   -EAGAIN   no key at the moment; ask again later
+ *   -EAGAIN   no key at the moment; ask again when you like: the driver paces what it asks of an
+ *             empty device, so the next call may wait some seconds before it is answered
  *   -ENOKEY   (by id) one or more ids are unknown, used or expired; nothing was taken
  *   -EPROTO   the device answered nonsense (wrong size or number, bad id, duplicate)
  *   -EACCES   the device refuses us;  -ETIMEDOUT, -ECONNREFUSED, ...: not reachable
+ *   -ECANCELED the session ended first, by end_session() or with an on_end() that follows
  * reason is a sentence without key bytes.
  */
 typedef void (*device_keys_t)(struct device *device, int result, struct key_batch *batch,
@@ -77,6 +81,8 @@ struct driver {
 	const char *description;
 	enum driver_yield yield;
 	const char *const *parameters; /* names of its own URL parameters, NULL-terminated */
+	/* Those of them that tell apart devices behind one address, for device_claim(). Or NULL. */
+	const char *const *instance_parameters;
 
 	/* Checks everything that can be checked without the device. -EINVAL with a sentence in
 	 * ret_what (free() it). Does not connect. */
@@ -86,11 +92,14 @@ struct driver {
 	/* Ends everything without further callbacks. */
 	void (*close)(struct device *device);
 
-	/* To SESSION_STARTED, asynchronously, or on_end. */
+	/* To SESSION_STARTED, asynchronously, or on_end. -EBUSY while a session is there. */
 	int (*start_session)(struct device *device);
+	/* To INACTIVE at once, without on_state or on_end; calls under way get -ECANCELED from the
+	 * loop. Nothing happens when there is no session. */
 	void (*end_session)(struct device *device);
 
-	/* DRIVER_YIELDS_KEYS: up to count keys of url->key_bits (leader)... */
+	/* DRIVER_YIELDS_KEYS: up to count keys of url->key_bits (leader)...
+	 * -ENOTCONN without a session, -EBUSY with DRIVER_MAX_CALLS under way, -EINVAL. */
 	int (*get_keys)(struct device *device, size_t count, device_keys_t done, void *userdata);
 	/* ... and exactly these, in this order (follower). */
 	int (*get_keys_by_id)(struct device *device, const struct uuid *ids, size_t count,
