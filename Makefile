@@ -49,6 +49,8 @@ LIBS        := $(B)/libcommon.a $(B)/libdrivers.a $(B)/liblinkd.a $(B)/libkeyrin
 PROGRAMS    := $(B)/bin/qkd-linkd $(B)/bin/qkd-keyringd $(B)/bin/qkdctl $(B)/bin/qkd-request-key
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 FUZZ        := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
+SUPPORT     := $(wildcard tests/unit/support/*.c)
+GROUP       := -Wl,--start-group $(LIBS) $(B)/libsupport.a -Wl,--end-group
 BENCHES     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
 
 .PHONY: all programs units replay benches install check bench fuzz lint format clean
@@ -64,6 +66,7 @@ $(B)/liblinkd.a:      $(call objects,$(LINKD))
 $(B)/libkeyringd.a:   $(call objects,$(KEYRINGD))
 $(B)/libqkdctl.a:     $(call objects,$(QKDCTL))
 $(B)/librequestkey.a: $(call objects,$(REQUESTKEY))
+$(B)/libsupport.a:    $(call objects,$(SUPPORT))
 
 $(B)/bin/qkd-linkd:    $(B)/qkd-linkd/main.o $(B)/liblinkd.a $(B)/libdrivers.a $(B)/libcommon.a
 $(B)/bin/qkd-keyringd: $(B)/qkd-keyringd/main.o $(B)/libkeyringd.a $(B)/libcommon.a
@@ -96,14 +99,13 @@ $(B)/%.o: %.c
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(CFLAGS) $(QKD_CFLAGS) $(HARDENING) $(CPPFLAGS) -c -o $@ $<
 
-$(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIBS)
+$(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIBS) $(B)/libsupport.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group \
-		-lcriterion $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< $(GROUP) -lcriterion $(LDLIBS)
 
-$(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS)
+$(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS) $(B)/libsupport.a
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< -Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS)
+	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< $(GROUP) $(LDLIBS)
 
 # A fuzz target is LLVMFuzzerTestOneInput; replay-* runs its corpus as an ordinary test.
 $(B)/tests/fuzz/replay-%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(LIBS)
