@@ -134,12 +134,12 @@ void test_channels_serve(struct test_channels *channels)
 	assert(r >= 0);
 }
 
-void test_channels_dial(struct test_channels *channels)
+void test_channels_dial(struct test_channels *channels, uint16_t port)
 {
 	char address[64];
 	int r;
 
-	snprintf(address, sizeof(address), "127.0.0.1:%u", channel_server_port(channels->server));
+	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
 	r = channel_client_new(channels->event, address, "alice", channels->bob_identity,
 			       &client_handler, channels, &channels->client);
 	assert(r >= 0);
@@ -149,7 +149,7 @@ void test_channels_connect(struct test_channels *channels)
 {
 	test_channels_init(channels);
 	test_channels_serve(channels);
-	test_channels_dial(channels);
+	test_channels_dial(channels, channel_server_port(channels->server));
 	assert(TEST_RUN_UNTIL(channels->event, channels->alice.channel && channels->bob.channel,
 			      5 * USEC_PER_SEC));
 }

@@ -39,9 +39,9 @@ struct test_channels {
 	const char *allowed; /* NULL: every site */
 };
 
-void test_channels_init(struct test_channels *channels);    /* loop and identities */
-void test_channels_serve(struct test_channels *channels);   /* ... and the server */
-void test_channels_dial(struct test_channels *channels);    /* ... and the client */
+void test_channels_init(struct test_channels *channels);                /* loop and identities */
+void test_channels_serve(struct test_channels *channels);               /* ... and the server */
+void test_channels_dial(struct test_channels *channels, uint16_t port); /* ... and the client */
 void test_channels_connect(struct test_channels *channels); /* all, until both ends are there */
 void test_channels_done(struct test_channels *channels);
 
