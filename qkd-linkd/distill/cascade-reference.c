@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* The end of Cascade whose bits are right: answers questions and counts what it discloses. */
 
-#include "common/secret.h"
 #include "qkd-linkd/distill/cascade-reference.h"
+#include "common/secret.h"
 
 struct reference_frame {
 	const uint64_t *permuted[CASCADE_PASSES]; /* NULL until a question goes below the tops */
@@ -97,10 +97,9 @@ static int answer_tops(struct cascade_reference *reference, struct reference_fra
 	unsigned first = CASCADE_FRAME_BITS >> reference->plan.block_log2[pass];
 	int r = 0;
 
-	frame->leak_bits += count;
 	if (pass >= CASCADE_SIZED_PASSES)
-		return put_bit(writer, cascade_half_parity(reference->order, pass,
-							   frame->permuted[0]));
+		return put_bit(writer,
+			       cascade_half_parity(reference->order, pass, frame->permuted[0]));
 	r = permute(reference, frame, pass);
 	for (unsigned i = 0; i < count && r >= 0; i++)
 		r = put_bit(writer, cascade_parity(frame->permuted[pass], first + i));
@@ -110,34 +109,37 @@ static int answer_tops(struct cascade_reference *reference, struct reference_fra
 static int answer_node(struct cascade_reference *reference, struct reference_frame *frame,
 		       unsigned pass, unsigned node, struct answer_writer *writer)
 {
-	int r;
+	int r = permute(reference, frame, pass);
 
-	/* Below a top block, and a left child: the right one's parity follows. */
-	if (node < 2 || (node & 1) || cascade_node_log2(node) >= reference->plan.block_log2[pass])
-		return -EBADMSG;
-	r = permute(reference, frame, pass);
-	if (r < 0)
-		return r;
-	frame->leak_bits++;
-	return put_bit(writer, cascade_parity(frame->permuted[pass], node));
+	return r < 0 ? r : put_bit(writer, cascade_parity(frame->permuted[pass], node));
+}
+
+/* Below a top block, and a left child: the right one's parity follows. */
+static bool is_asked(const struct cascade_plan *plan, unsigned pass, unsigned node)
+{
+	return node >= 2 && !(node & 1) && cascade_node_log2(node) < plan->block_log2[pass];
 }
 
 static int answer(struct cascade_reference *reference, uint32_t question,
 		  struct answer_writer *writer)
 {
 	unsigned index = cascade_question_frame(question), pass = cascade_question_pass(question);
-	unsigned node = cascade_question_node(question);
+	unsigned node = cascade_question_node(question), cost = 1;
 	struct reference_frame *frame;
 
 	if (index >= reference->frame_count || pass >= CASCADE_PASSES)
 		return -EBADMSG;
+	if (node == CASCADE_TOPS)
+		cost = cascade_tops_asked(&reference->plan, pass);
+	else if (!is_asked(&reference->plan, pass, node))
+		return -EBADMSG;
 	frame = &reference->frames[index];
-	if (frame->leak_bits + CASCADE_FRAME_BITS / 2 > 2 * CASCADE_MAX_LEAK_BITS)
+	if (frame->leak_bits + cost > CASCADE_MAX_LEAK_BITS)
 		return -E2BIG;
+	frame->leak_bits += cost;
+	reference->leak_bits += cost;
 	if (node == CASCADE_TOPS)
 		return answer_tops(reference, frame, pass, writer);
-	if (frame->leak_bits >= CASCADE_MAX_LEAK_BITS)
-		return -E2BIG;
 	return answer_node(reference, frame, pass, node, writer);
 }
 
@@ -147,10 +149,8 @@ ssize_t cascade_reference_answer(struct cascade_reference *reference, const uint
 	struct answer_writer writer = {.bytes = ret_answers, .max_bytes = max_bytes};
 
 	for (size_t i = 0; i < count; i++) {
-		size_t before = writer.bit_count;
 		int r = answer(reference, questions[i], &writer);
 
-		reference->leak_bits += writer.bit_count - before;
 		if (r < 0)
 			return r;
 	}

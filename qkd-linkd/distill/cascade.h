@@ -6,8 +6,8 @@
  * and how a question is written.
  *
  * Martinez-Mateo, Pacher, Peev, Ciurana, Martin: "Demystifying the information reconciliation
- * protocol Cascade", arXiv:1407.3257, Table 3: frames of 2^14 bits, 14 passes with block sizes k1, k2,
- * k3 and then n/2, sub-block reuse, smallest odd block first.
+ * protocol Cascade", arXiv:1407.3257, Table 3: frames of 2^14 bits, 14 passes with block sizes k1,
+ * k2, k3 and then n/2, sub-block reuse, smallest odd block first.
  *
  * One end is the reference (cascade-reference.h): its bits are right by definition. The other, the
  * corrector (cascade-corrector.h), asks for parities. Every pass is a perfect binary tree over the
@@ -17,12 +17,12 @@
 
 #include "common/macros.h"
 
-#define CASCADE_FRAME_LOG2	 14
-#define CASCADE_FRAME_BITS	 (1u << CASCADE_FRAME_LOG2)
-#define CASCADE_FRAME_WORDS	 (CASCADE_FRAME_BITS / 64)
-#define CASCADE_FRAME_BYTES	 (CASCADE_FRAME_BITS / 8)
-#define CASCADE_PASSES		 14
-#define CASCADE_SIZED_PASSES	 3 /* k1, k2, k3; the others halve the frame */
+#define CASCADE_FRAME_LOG2       14
+#define CASCADE_FRAME_BITS       (1u << CASCADE_FRAME_LOG2)
+#define CASCADE_FRAME_WORDS      (CASCADE_FRAME_BITS / 64)
+#define CASCADE_FRAME_BYTES      (CASCADE_FRAME_BITS / 8)
+#define CASCADE_PASSES           14
+#define CASCADE_SIZED_PASSES     3 /* k1, k2, k3; the others halve the frame */
 #define CASCADE_GROUP_MAX_FRAMES 1024
 /* A frame that has cost this many parities is worth nothing any more. */
 #define CASCADE_MAX_LEAK_BITS CASCADE_FRAME_BITS
@@ -59,7 +59,7 @@ DEFINE_CLEANUP(struct cascade_order *, cascade_order_free);
  */
 #define CASCADE_NODE_BITS 15
 #define CASCADE_PASS_BITS 4
-#define CASCADE_TOPS	  0u
+#define CASCADE_TOPS      0u
 
 static inline uint32_t cascade_question(unsigned frame, unsigned pass, unsigned node)
 {
