@@ -13,7 +13,8 @@ RULES = "/etc/request-key.d/qkd-keyring.conf"
 HELPER = f"{host.HOMES}/libexec/qkd-request-key"
 SHIPPED_HELPER = "/usr/libexec/qkd/qkd-request-key"
 PKI = f"{host.HOMES}/pki"
-SIM_RATE = 2000
+SIM_RATE = 1000  # keys a second
+SIM_SEED_BYTES = 32
 # Quotas for the lab's uids: every site's pool and issued keys, and thousands of requests by tests.
 SYSCTLS = {"kernel.keys.maxkeys": 200000, "kernel.keys.maxbytes": 100000000,
            "kernel.keys.root_maxkeys": 1000000, "kernel.keys.root_maxbytes": 100000000}
@@ -139,11 +140,22 @@ def device_url(topology, link, site):
     parameters = {"side": side}
     if topology.device == "sim":
         base = f"sim://{link.name}"
-        parameters.update(rate=SIM_RATE)
+        # Faults on demand: write "refuse=1" and such into that file, see qkd-devices(7).
+        parameters.update(seed=_link_seed(link), rate=SIM_RATE,
+                          faults=f"/etc/qkd/links.d/{link.name}.faults")
     else:
         raise LabError(f"--device {topology.device} is not possible yet: no such driver")
     parameters.update(topology.settings_for(site, f"device@{link.name}"))
     return base + "?" + "&".join(f"{key}={value}" for key, value in parameters.items())
+
+
+def _link_seed(link):
+    """What both sides of a simulated pair derive their keys from; another one in each lab."""
+    path = f"{host.HOMES}/{link.name}.seed"
+    if not os.path.exists(path):
+        _write(path, os.urandom(SIM_SEED_BYTES).hex(), 0o600)
+    with open(path, encoding="ascii") as file:
+        return file.read()
 
 
 def command(topology, site, program):
