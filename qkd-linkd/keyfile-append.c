@@ -127,8 +127,9 @@ static int find_present(struct keyfile_append *append)
 		keys->ops->close(keys, ids);
 		if (r < 0)
 			return r;
-		append->present = (uint64_t)number * KEYFILE_LINES +
-				  (size_bytes + append->stride - 1) / append->stride;
+		if (size_bytes > 0)
+			append->present = (uint64_t)number * KEYFILE_LINES +
+					  (size_bytes + append->stride - 1) / append->stride;
 	}
 }
 

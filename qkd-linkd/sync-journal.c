@@ -45,8 +45,9 @@ struct __attribute__((packed)) record_txn {
 
 struct sync_journal {
 	struct wal *wal;
-	struct wal_place *wipe; /* keys to overwrite once what is appended is durable */
+	struct wal_place *wipe; /* of the replay: keys that are no longer needed */
 	size_t wipe_count, wipe_size;
+	uint64_t compact_bytes; /* rewritten when it is larger */
 	struct sync_recovered *recovering;
 	const struct sync_store *snapshot_store;
 	struct sync_txn *const *snapshot_txns;
@@ -266,6 +267,18 @@ static int replay(const struct wal_record *record, const struct wal_place *place
 	return -EBADMSG;
 }
 
+/* What a crash kept from being overwritten. */
+static int wipe_noted(struct sync_journal *journal)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < journal->wipe_count; i++)
+		r = wal_wipe(journal->wal, &journal->wipe[i]);
+	free(TAKE_PTR(journal->wipe));
+	journal->wipe_count = journal->wipe_size = 0;
+	return r;
+}
+
 int sync_journal_open(struct storage *storage, const char *name,
 		      struct sync_recovered *ret_recovered, struct sync_journal **ret)
 {
@@ -275,9 +288,12 @@ int sync_journal_open(struct storage *storage, const char *name,
 
 	if (!journal)
 		return -ENOMEM;
+	journal->compact_bytes = SYNC_JOURNAL_COMPACT_BYTES;
 	journal->recovering = &recovered;
 	r = wal_open(storage, name, SYNC_JOURNAL_KIND, replay, journal, &journal->wal);
 	journal->recovering = NULL;
+	if (r >= 0)
+		r = wipe_noted(journal);
 	if (r < 0) {
 		sync_recovered_done(&recovered);
 		return r;
@@ -363,7 +379,7 @@ int sync_journal_abort(struct sync_journal *journal, const struct sync_txn *txn)
 	struct record_txn disk = {.txn = htole64(txn->number)};
 	int r = append(journal, RECORD_ABORT, &disk, sizeof(disk));
 
-	return r < 0 ? r : note_wipe(journal, &txn->place);
+	return r < 0 ? r : wal_wipe(journal->wal, &txn->place);
 }
 
 int sync_journal_applied(struct sync_journal *journal, const struct sync_txn *txn, uint64_t next,
@@ -373,7 +389,7 @@ int sync_journal_applied(struct sync_journal *journal, const struct sync_txn *tx
 		.txn = htole64(txn->number), .next = htole64(next), .over = over};
 	int r = append(journal, RECORD_APPLIED, &disk, sizeof(disk));
 
-	return r < 0 ? r : note_wipe(journal, &txn->place);
+	return r < 0 ? r : wal_wipe(journal->wal, &txn->place);
 }
 
 int sync_journal_done(struct sync_journal *journal, const struct sync_txn *txn)
@@ -385,19 +401,12 @@ int sync_journal_done(struct sync_journal *journal, const struct sync_txn *txn)
 
 bool sync_journal_is_dirty(const struct sync_journal *journal)
 {
-	return journal->wipe_count > 0 || wal_is_dirty(journal->wal);
+	return wal_is_dirty(journal->wal);
 }
 
 int sync_journal_sync(struct sync_journal *journal)
 {
-	int r = wal_sync(journal->wal);
-
-	for (size_t i = 0; r >= 0 && i < journal->wipe_count; i++)
-		r = wal_wipe(journal->wal, &journal->wipe[i]);
-	if (r < 0)
-		return r;
-	journal->wipe_count = 0;
-	return 0;
+	return wal_sync(journal->wal);
 }
 
 /* Compaction */
@@ -424,7 +433,7 @@ static int snapshot(struct wal *wal, void *userdata)
 
 bool sync_journal_is_large(const struct sync_journal *journal)
 {
-	return wal_size_bytes(journal->wal) > SYNC_JOURNAL_COMPACT_BYTES;
+	return wal_size_bytes(journal->wal) > journal->compact_bytes;
 }
 
 int sync_journal_compact(struct sync_journal *journal, const struct sync_store *store,

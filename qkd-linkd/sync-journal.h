@@ -13,8 +13,8 @@
  * APPLIED     both        lines up to here are in the key file, durable
  * DONE        leader      the follower has them too; forget
  *
- * The keys of a transaction are overwritten once its APPLIED or ABORT is durable, never before: a
- * record that is needed never lacks its keys.
+ * The keys of a transaction are overwritten once its APPLIED or ABORT is durable, never before
+ * (wal.h sees to that): a record that is needed never lacks its keys.
  */
 
 #include "common/keyfile.h"

@@ -39,6 +39,7 @@ const struct sync_transition sync_table[] = {
 
 	L(PREPARED,   SYN_ACK, GOOD,         COMMITTING, COMMIT,   NONE),
 	L(PREPARED,   SYN_ACK, BAD,          PREPARED,   DISTRUST, NONE),
+	L(PREPARED,   SYN_ACK, UNEQUAL,      IDLE,       ABORT,    ABORT),
 	L(PREPARED,   NAK,     ANY,          IDLE,       ABORT,    NONE),
 	L(PREPARED,   DONE,    ANY,          PREPARED,   DISTRUST, NONE),
 	L(PREPARED,   RETRY,   ANY,          PREPARED,   NOTHING,  SYN),
@@ -176,10 +177,15 @@ const char *sync_event_name(enum sync_event event)
 const char *sync_guard_name(enum sync_guard guard)
 {
 	static const char *const names[SYNC_GUARD_COUNT_] = {
-		[SYNC_ANY] = "ANY",   [SYNC_GOOD] = "GOOD",
-		[SYNC_BAD] = "BAD",   [SYNC_FRESH] = "FRESH",
-		[SYNC_OLD] = "OLD",   [SYNC_UNUSED] = "UNUSED",
-		[SYNC_FULL] = "FULL", [SYNC_INCONSISTENT] = "INCONSISTENT",
+		[SYNC_ANY] = "ANY",
+		[SYNC_GOOD] = "GOOD",
+		[SYNC_BAD] = "BAD",
+		[SYNC_FRESH] = "FRESH",
+		[SYNC_OLD] = "OLD",
+		[SYNC_UNUSED] = "UNUSED",
+		[SYNC_FULL] = "FULL",
+		[SYNC_UNEQUAL] = "UNEQUAL",
+		[SYNC_INCONSISTENT] = "INCONSISTENT",
 	};
 
 	return (unsigned)guard < ELEMENTSOF(names) ? names[guard] : NULL;

@@ -61,6 +61,7 @@ enum sync_guard {
 	SYNC_OLD,          /* a number that was used; ACK: of lines that are in the key file */
 	SYNC_UNUSED,       /* a number that the leader has not used yet */
 	SYNC_FULL,         /* no room: window, store limit or disk */
+	SYNC_UNEQUAL,      /* the proof is right, the tag over the keys is not (confirm) */
 	SYNC_INCONSISTENT, /* ACK: a first sequence number that cannot be */
 	SYNC_GUARD_COUNT_,
 };
