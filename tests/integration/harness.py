@@ -243,8 +243,8 @@ def run_cases():
             failed = True
             if not isinstance(error, Failed):
                 traceback.print_exc()
-            print(f"not ok {sentence}: {str(error).splitlines()[0] if str(error) else error!r}",
-                  flush=True)
+            reason = (str(error) or repr(error)).splitlines()[0]
+            print(f"not ok {sentence}: {reason}", flush=True)
             print(f"{sentence}: {error}", file=sys.stderr)
             tell_journals()
         print(f"{time.monotonic() - started:6.1f} s  {sentence}", file=sys.stderr)
