@@ -78,14 +78,19 @@ static int open_parent(struct storage *storage, const char *name, const char **r
 
 static int directory_open(struct storage *storage, const char *name, int flags)
 {
-	int mode = flags & STORAGE_WRITE ? O_RDWR : O_RDONLY;
+	int mode = flags & STORAGE_WRITE ? O_RDWR : O_RDONLY, fd;
 
 	if (!name_is_valid(name))
 		return -EINVAL;
 	if (flags & STORAGE_WRITE && flags & STORAGE_CREATE)
 		mode |= O_CREAT | (flags & STORAGE_EXCLUSIVE ? O_EXCL : 0);
-	return open_beneath(root_of(storage), name, mode | O_NOCTTY | O_NONBLOCK,
-			    mode & O_CREAT ? 0600 : 0);
+	fd = open_beneath(root_of(storage), name, mode | O_NOCTTY | O_NONBLOCK,
+			  mode & O_CREAT ? 0600 : 0);
+	/* After a failed fsync(2) the page cache may hold as clean what the disk never got: whoever
+	 * recovers has to read the disk. */
+	if (fd >= 0)
+		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
+	return fd;
 }
 
 static void directory_close(struct storage *storage, int file)

@@ -54,7 +54,8 @@ DEFINE_CLEANUP(struct wal *, wal_free);
 
 /* Into the buffer only (secret memory). -E2BIG above WAL_RECORD_MAX_BYTES. */
 int wal_append(struct wal *wal, const struct wal_record *record, struct wal_place *ret_place);
-/* Queues zeros over a record's secret bytes; written and synced with the next group. */
+/* Queues overwriting of a record's secret bytes. Written once everything appended before is on disk,
+ * by the next wal_sync(); itself on disk with the group after that, or at wal_free(). */
 int wal_wipe(struct wal *wal, const struct wal_place *place);
 
 /* Buffer to kernel: survives kill -9, not a power cut. */
@@ -67,7 +68,7 @@ uint64_t wal_torn_bytes(const struct wal *wal); /* cut off at open */
 
 /*
  * Replace the file by what snapshot() appends to it: a new file, synced, renamed over the old one,
- * directory synced. On failure the old file stays in use. The old file's secret bytes are
- * overwritten before it is let go.
+ * directory synced. On failure the old file stays in use, and places given to snapshot() mean
+ * nothing. The old file's secret bytes are overwritten before it is let go.
  */
 int wal_rewrite(struct wal *wal, int (*snapshot)(struct wal *wal, void *userdata), void *userdata);
