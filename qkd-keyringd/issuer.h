@@ -6,9 +6,10 @@
  * site protocol answer (design section 8).
  *
  * Every call is asynchronous: done() comes exactly once, from the loop, never from within the call,
- * at the latest at the deadline with -ETIMEDOUT; cancelling an operation (issue_operation_cancel)
- * keeps done() from coming and leaves the key in the state that its durable record says. The issuer
- * knows nothing of policy: the caller has decided that the requester may ask.
+ * at the latest at the deadline (CLOCK_MONOTONIC) with -ETIMEDOUT; cancelling an operation
+ * (issue_operation_cancel) keeps done() from coming and leaves the key in the state that its
+ * durable record says. The issuer knows nothing of policy: the caller has decided that the
+ * requester may ask.
  *
  * Results: -ENOKEY no such peer; -ETIMEDOUT no key in time; -EKEYEXPIRED label spent, or the id was
  * issued or destroyed; -EACCES reserved for another uid; -EINVAL another size was agreed;

@@ -1,0 +1,67 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * The issue record as keyringd writes it: appended to during an iteration of the loop, written or
+ * synced once at its end, compacted when it has grown.
+ *
+ * What must not happen before a record is on disk (key bytes leaving the daemon, a label told to
+ * the peer, a lease granted) waits in this log's queue; issue_log_sync() releases it. Everything
+ * else only needs the record to be with the kernel, which survives kill -9, before it is answered.
+ */
+
+#include "qkd-keyringd/issue-entry.h"
+#include "qkd-keyringd/list.h"
+
+#define ISSUE_LOG_REWRITE_BYTES (4u << 20) /* below this size it is never compacted */
+
+struct issue_log;
+
+/* What the record says, entry by entry, oldest first. A negative answer ends opening. */
+struct issue_log_handler {
+	int (*on_ahead)(const struct issue_record_ahead *ahead, void *userdata);
+	int (*on_key)(const struct issue_key *key, void *userdata);
+	int (*on_label)(const struct issue_label *label, void *userdata);
+	int (*on_list)(const struct issue_list *list, void *userdata);
+	int (*on_list_done)(const struct uuid *request, void *userdata);
+};
+
+struct issue_log_waiter {
+	struct list link;
+	void (*synced)(struct issue_log_waiter *waiter);
+};
+
+/* Replays, then notes durably that it was opened. */
+int issue_log_open(struct storage *state, const struct issue_log_handler *handler, void *userdata,
+		   struct issue_log **ret);
+/* What was not written is dropped, and what waits is never called. */
+struct issue_log *issue_log_free(struct issue_log *log);
+DEFINE_CLEANUP(struct issue_log *, issue_log_free);
+/* It was closed in order before: whatever has no record was not handed out. */
+bool issue_log_was_clean(const struct issue_log *log);
+const struct issue_start *issue_log_start(const struct issue_log *log);
+
+int issue_log_ahead(struct issue_log *log, const struct issue_record_ahead *ahead);
+int issue_log_key(struct issue_log *log, const struct issue_key *key);
+int issue_log_label(struct issue_log *log, const struct issue_label *label);
+int issue_log_list(struct issue_log *log, const struct issue_list *list);
+int issue_log_list_done(struct issue_log *log, const struct uuid *request);
+int issue_log_clean(struct issue_log *log);
+
+/* synced() comes from within a later issue_log_sync(). A waiter waits once at a time. */
+void issue_log_wait(struct issue_log *log, struct issue_log_waiter *waiter);
+void issue_log_waiter_init(struct issue_log_waiter *waiter,
+			   void (*synced)(struct issue_log_waiter *waiter));
+bool issue_log_has_waiters(const struct issue_log *log);
+bool issue_log_is_dirty(const struct issue_log *log);
+
+/* To the kernel. */
+int issue_log_write(struct issue_log *log);
+/* To the disk, then calls what waited. */
+int issue_log_sync(struct issue_log *log);
+
+/* Worth compacting: large, and twice as large as after the last time. */
+bool issue_log_is_overgrown(const struct issue_log *log);
+/* Replaces it by what snapshot() appends through this log's own functions. */
+int issue_log_rewrite(struct issue_log *log, int (*snapshot)(struct issue_log *log, void *userdata),
+		      void *userdata);

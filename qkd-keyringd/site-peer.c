@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The bookkeeping between the issuer and a connection: which requests are open, what is to be sent,
+ * and what an incoming frame answers. It knows nothing of keys.
+ */
+
+#include "qkd-keyringd/site-peer.h"
+
+#include "common/frame.h"
+
+#define FRAME_TARGET_BYTES                                                    \
+	(FRAME_MAX_JSON_BYTES / 2) /* one message is always smaller than this \
+				    */
+
+struct site_peer {
+	char *name;
+	const struct site_peer_handler *handler;
+	void *userdata;
+
+	struct site_transport *transport;
+	unsigned connection; /* counts, so that a callback's change of connection is noticed */
+	bool greeted;        /* the peer's hello has come */
+
+	struct id_table by_id;
+	struct list requests; /* in the order in which they were asked */
+
+	json_t *outbox; /* array of messages */
+	size_t outbox_bytes;
+};
+
+int site_peer_new(const char *name, const struct site_peer_handler *handler, void *userdata,
+		  struct site_peer **ret)
+{
+	_cleanup_(site_peer_freep) struct site_peer *peer = calloc(1, sizeof(*peer));
+
+	if (!peer)
+		return -ENOMEM;
+	list_init(&peer->requests);
+	peer->handler = handler;
+	peer->userdata = userdata;
+	peer->name = strdup(name);
+	peer->outbox = json_array();
+	if (!peer->name || !peer->outbox)
+		return -ENOMEM;
+	*ret = TAKE_PTR(peer);
+	return 0;
+}
+
+static void forget_request(struct site_peer *peer, struct site_request *request)
+{
+	list_remove(&request->link);
+	id_table_remove(&peer->by_id, &request->node);
+	json_decref(request->message);
+	request->message = NULL;
+}
+
+static void drop_connection(struct site_peer *peer)
+{
+	struct site_transport *transport = TAKE_PTR(peer->transport);
+
+	if (transport)
+		transport->close(transport);
+	peer->connection++;
+	peer->greeted = false;
+	json_array_clear(peer->outbox);
+	peer->outbox_bytes = 0;
+}
+
+struct site_peer *site_peer_free(struct site_peer *peer)
+{
+	if (!peer)
+		return NULL;
+	if (peer->outbox)
+		drop_connection(peer);
+	LIST_FOREACH (link, &peer->requests)
+		forget_request(peer, LIST_ENTRY(link, struct site_request, link));
+	id_table_done(&peer->by_id);
+	json_decref(peer->outbox);
+	free(peer->name);
+	free(peer);
+	return NULL;
+}
+
+const char *site_peer_name(const struct site_peer *peer)
+{
+	return peer->name;
+}
+
+bool site_peer_is_connected(const struct site_peer *peer)
+{
+	return peer->greeted;
+}
+
+/* Takes the message. */
+static int outbox_add(struct site_peer *peer, json_t *message, size_t size_bytes)
+{
+	if (json_array_size(peer->outbox) >= SITE_FRAME_MAX_MESSAGES ||
+	    peer->outbox_bytes + size_bytes > FRAME_TARGET_BYTES)
+		site_peer_flush(peer);
+	if (json_array_append_new(peer->outbox, message) < 0)
+		return -ENOMEM;
+	peer->outbox_bytes += size_bytes;
+	if (json_array_size(peer->outbox) == 1)
+		peer->handler->on_outbox(peer, peer->userdata);
+	return 0;
+}
+
+static int outbox_build(struct site_peer *peer, const struct site_message *message)
+{
+	json_t *json;
+	int r = site_message_build(message, &json);
+
+	return r < 0 ? r : outbox_add(peer, json, site_message_size_bytes(message));
+}
+
+int site_peer_attach(struct site_peer *peer, struct site_transport *transport,
+		     const struct site_message *hello)
+{
+	if (peer->transport)
+		site_peer_lost(peer, "the peer has connected anew");
+	peer->transport = transport;
+	return outbox_build(peer, hello);
+}
+
+/* What was asked on the connection before has to be asked again; the size is not kept, and hardly
+ * matters: one message to a frame is rare enough. */
+static int ask_again(struct site_peer *peer)
+{
+	LIST_FOREACH (link, &peer->requests) {
+		struct site_request *request = LIST_ENTRY(link, struct site_request, link);
+		size_t ids = json_array_size(json_object_get(request->message, "sequences"));
+		int r = outbox_add(peer, json_incref(request->message),
+				   512 + ids * (UUID_CHARS + 24));
+
+		if (r < 0)
+			return r;
+	}
+	return 0;
+}
+
+static const char *receive_hello(struct site_peer *peer, const struct site_message *message)
+{
+	if (peer->greeted)
+		return "a second hello";
+	if (message->version != SITE_PROTOCOL_VERSION)
+		return "the peer speaks another version of the site protocol";
+	if (!str_equal(message->site, peer->name))
+		return "the peer's hello names another site than its certificate";
+	peer->greeted = true;
+	if (ask_again(peer) < 0)
+		return "out of memory";
+	peer->handler->on_connected(peer, message, peer->userdata);
+	return NULL;
+}
+
+/* An answer that nobody waits for any more is no fault: the request may have been cancelled. */
+static const char *receive_answer(struct site_peer *peer, const struct site_message *message)
+{
+	struct id_node *node = id_table_find(&peer->by_id, &message->request);
+	struct site_request *request;
+
+	if (!node)
+		return NULL;
+	request = CONTAINER_OF(node, struct site_request, node);
+	if (site_message_answer(request->type) != message->type)
+		return "an answer of another kind than its request";
+	forget_request(peer, request);
+	request->answered(request, message);
+	return NULL;
+}
+
+static const char *receive_message(struct site_peer *peer, const struct site_message *message)
+{
+	if (message->type == SITE_HELLO)
+		return receive_hello(peer, message);
+	if (!peer->greeted)
+		return "a message before the hello";
+	if (site_message_answer(message->type) == SITE_MESSAGE_TYPE_COUNT_)
+		return receive_answer(peer, message);
+	peer->handler->on_request(peer, message, peer->userdata);
+	return NULL;
+}
+
+static const char *receive_one(struct site_peer *peer, const json_t *json)
+{
+	_cleanup_(site_message_done) struct site_message message = {};
+
+	if (site_message_verify(json, &message) < 0)
+		return "a malformed message";
+	return receive_message(peer, &message);
+}
+
+void site_peer_receive(struct site_peer *peer, const json_t *frame)
+{
+	json_t *messages = site_frame_messages(frame);
+	unsigned connection = peer->connection;
+	const char *fault = messages ? NULL : "a frame without messages";
+	json_t *json;
+	size_t i;
+
+	json_array_foreach (messages, i, json) {
+		fault = receive_one(peer, json);
+		if (fault || peer->connection != connection)
+			break;
+	}
+	if (fault)
+		site_peer_lost(peer, fault);
+}
+
+void site_peer_lost(struct site_peer *peer, const char *reason)
+{
+	if (!peer->transport)
+		return;
+	drop_connection(peer);
+	peer->handler->on_lost(peer, reason, peer->userdata);
+}
+
+int site_peer_ask(struct site_peer *peer, struct site_request *request,
+		  const struct site_message *message,
+		  void (*answered)(struct site_request *request, const struct site_message *answer))
+{
+	int r;
+
+	if (peer->by_id.count >= SITE_PEER_MAX_REQUESTS)
+		return -ENOBUFS;
+	*request = (struct site_request){.type = message->type, .answered = answered};
+	request->node.id = message->request;
+	list_init(&request->link);
+	r = site_message_build(message, &request->message);
+	if (r < 0)
+		return r;
+	r = id_table_add(&peer->by_id, &request->node);
+	if (r < 0) {
+		json_decref(request->message);
+		request->message = NULL;
+		return r;
+	}
+	list_append(&peer->requests, &request->link);
+	if (!peer->greeted)
+		return 0;
+	r = outbox_add(peer, json_incref(request->message), site_message_size_bytes(message));
+	if (r < 0)
+		forget_request(peer, request);
+	return r;
+}
+
+bool site_request_is_pending(const struct site_request *request)
+{
+	return request->message != NULL;
+}
+
+void site_request_cancel(struct site_peer *peer, struct site_request *request)
+{
+	if (site_request_is_pending(request))
+		forget_request(peer, request);
+}
+
+int site_peer_answer(struct site_peer *peer, const struct site_message *message)
+{
+	return peer->greeted ? outbox_build(peer, message) : 0;
+}
+
+void site_peer_flush(struct site_peer *peer)
+{
+	json_t *frame;
+
+	if (!peer->transport || json_array_size(peer->outbox) == 0)
+		return;
+	frame = json_pack("{sO}", "messages", peer->outbox);
+	if (frame)
+		peer->transport->send(peer->transport, frame);
+	json_decref(frame);
+	json_array_clear(peer->outbox);
+	peer->outbox_bytes = 0;
+}
