@@ -81,6 +81,7 @@
 #define UNUSED	     5
 #define FULL	     6
 #define INCONSISTENT 7
+#define UNEQUAL	     8
 
 #define NOWHERE 255
 
@@ -176,6 +177,7 @@ byte follower_file[TRANSACTIONS];
 	L(PREPARING,  NAK,     ANY,          PREPARING,  DISTRUST, NONE)                           \
 	L(PREPARING,  DONE,    ANY,          PREPARING,  DISTRUST, NONE)                           \
 	L(PREPARED,   SYN_ACK, GOOD,         COMMITTING, COMMIT,   NONE)                           \
+	L(PREPARED,   SYN_ACK, UNEQUAL,      IDLE,       ABORT,    ABORT)                          \
 	L(PREPARED,   SYN_ACK, BAD,          PREPARED,   DISTRUST, NONE)                           \
 	L(PREPARED,   NAK,     ANY,          IDLE,       ABORT,    NONE)                           \
 	L(PREPARED,   DONE,    ANY,          PREPARED,   DISTRUST, NONE)                           \
@@ -357,6 +359,19 @@ end:	do
 		:: leader[t] == IDLE && !used[t] -> is = UNUSED
 		:: leader[t] != IDLE && proof -> is = GOOD
 		:: else -> is = BAD
+		fi;
+		leader_handle();
+		TIDY
+	   }
+	/* The device gave unequal keys, and the tag tells. */
+	:: d_step {
+		(failing && to_leader?[SYN_ACK, _, 1, _]) ->
+		failing--;
+		to_leader?happens(t, proof, place);
+		if
+		:: leader[t] == IDLE -> is = (used[t] -> OLD : UNUSED)
+		:: leader[t] == PREPARED -> is = UNEQUAL
+		:: else -> is = GOOD
 		fi;
 		leader_handle();
 		TIDY
