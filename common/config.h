@@ -7,8 +7,8 @@
  * The file and the command line are merged into one JSON document ("--tls.key=PATH" sets member
  * "key" of member "tls" and wins over the file; the value is taken as JSON where the setting is not
  * a string), which is then read once against a table. Every error is collected as
- * "file:line:column: where: what" (or "command line: --where: what") and reported together; an unknown
- * member is an error that names the nearest known one.
+ * "file:line:column: where: what" (or "command line: --where: what") and reported together; an
+ * unknown member is an error that names the nearest known one.
  */
 
 #include <stdio.h>
@@ -19,15 +19,15 @@
 #define CONFIG_MAX_ERRORS 64
 
 enum config_type {
-	CONFIG_STRING,	/* char *, owned by the struct; min..max are its length */
-	CONFIG_PATH,	/* char *, absolute; "credential:NAME" becomes $CREDENTIALS_DIRECTORY/NAME */
-	CONFIG_SITE,	/* char *, a site's name */
-	CONFIG_LINK,	/* char *, a link's name */
+	CONFIG_STRING, /* char *, owned by the struct; min..max are its length */
+	CONFIG_PATH,   /* char *, absolute; "credential:NAME" becomes $CREDENTIALS_DIRECTORY/NAME */
+	CONFIG_SITE,   /* char *, a site's name */
+	CONFIG_LINK,   /* char *, a link's name */
 	CONFIG_ADDRESS, /* char *, HOST:PORT or [V6]:PORT */
-	CONFIG_UINT,	/* uint64_t within min..max */
-	CONFIG_BOOL,	/* bool */
-	CONFIG_CHOICE,	/* int, index into choices */
-	CONFIG_CUSTOM,	/* parse() decides */
+	CONFIG_UINT,    /* uint64_t within min..max */
+	CONFIG_BOOL,    /* bool */
+	CONFIG_CHOICE,  /* int, index into choices */
+	CONFIG_CUSTOM,  /* parse() decides */
 };
 
 struct config;
@@ -37,15 +37,19 @@ struct config_setting {
 	enum config_type type;
 	size_t offset; /* of the field in the caller's struct, which holds the default before */
 	bool required;
+	/* Of a number (max 0: no limit), or of a string's length. A char * default is NULL or from
+	 * malloc(3), since config_read() frees it. */
 	uint64_t min, max;
 	const char *const *choices; /* NULL-terminated */
-	const char *argument;	    /* for --help: "SECONDS" */
-	const char *help;	    /* one line */
-	/* CONFIG_CUSTOM: value is at pointer; reports through config_error(), answers 0 all the same. */
+	const char *argument;       /* for --help: "SECONDS" */
+	const char *help;           /* one line */
+	/* CONFIG_CUSTOM: value is at pointer; reports through config_error(), answers 0 all the
+	 * same. */
 	int (*parse)(struct config *config, const char *pointer, json_t *value, void *field);
 };
 
-/* NULL file: command line only. arguments: the "--name=value" words, NULL-terminated. */
+/* NULL file: command line only. arguments: the "--name=value" words, NULL-terminated. A file that
+ * cannot be read is an error among the others, which config_read() answers: only -ENOMEM here. */
 int config_new(const char *file, char *const *arguments, struct config **ret);
 struct config *config_free(struct config *config);
 DEFINE_CLEANUP(struct config *, config_free);
