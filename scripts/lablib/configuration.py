@@ -13,6 +13,7 @@ RULES = "/etc/request-key.d/qkd-keyring.conf"
 HELPER = f"{host.HOMES}/libexec/qkd-request-key"
 SHIPPED_HELPER = "/usr/libexec/qkd/qkd-request-key"
 PKI = f"{host.HOMES}/pki"
+KME_UID = 64000
 SIM_RATE = 1000  # keys a second
 SIM_SEED_BYTES = 32
 # Quotas for the lab's uids: every site's pool and issued keys, and thousands of requests by tests.
@@ -84,8 +85,20 @@ def prepare_host():
 def make_certificates(topology):
     names = [*topology.sites]
     if topology.device == "etsi014":
-        names += [f"kme.{site}" for site in topology.sites]
+        names += [kme_name(site) for site in topology.sites]
     host.run(f"{sites.TOP}/scripts/make-pki", PKI, *names)
+    prepare_kmes(topology)
+
+
+def prepare_kmes(topology):
+    """Their keys and their shared state are their own user's."""
+    if topology.device != "etsi014":
+        return
+    for link in topology.links:
+        os.makedirs(kme_state(link.name))
+        os.chown(kme_state(link.name), KME_UID, KME_UID)
+    for site in topology.sites:
+        os.chown(f"{PKI}/{kme_name(site)}.key", KME_UID, KME_UID)
 
 
 def write_site(topology, site):
@@ -144,9 +157,34 @@ def device_url(topology, link, site):
         parameters.update(seed=_link_seed(link), rate=SIM_RATE,
                           faults=f"/etc/qkd/links.d/{link.name}.faults")
     else:
-        raise LabError(f"--device {topology.device} is not possible yet: no such driver")
+        base = f"etsi014://{topology.kme_address(link, site)}"
+        parameters.update(peer_sae=link.peer(site), server_name=kme_name(site),
+                          ca="/etc/qkd/tls/ca.pem", cert=f"/etc/qkd/tls/{site}.pem",
+                          key=f"/etc/qkd/tls/{site}.key")
     parameters.update(topology.settings_for(site, f"device@{link.name}"))
     return base + "?" + "&".join(f"{key}={value}" for key, value in parameters.items())
+
+
+def kme_name(site):
+    return f"kme.{site}"
+
+
+def kme_state(link):
+    """Shared by the two KMEs of a link, as the quantum channel between them."""
+    return f"{host.HOMES}/kme/{link}"
+
+
+def kme_port_file(link, site):
+    return f"{kme_state(link)}/port.{site}"
+
+
+def kme(topology, link, site):
+    name = kme_name(site)
+    return [f"{sites.TOP}/tests/mock-kme/mock-kme", f"--listen={topology.kme_address(link, site)}",
+            f"--ca={PKI}/ca.pem", f"--cert={PKI}/{name}.pem", f"--key={PKI}/{name}.key",
+            f"--name={name}", f"--peer-kme={kme_name(link.peer(site))}", f"--sae={site}",
+            f"--peer-sae={link.peer(site)}", f"--state={kme_state(link.name)}",
+            f"--port-file={kme_port_file(link.name, site)}"]
 
 
 def _link_seed(link):
@@ -166,7 +204,7 @@ def command(topology, site, program):
         return [f"{sites.BUILD}/bin/qkd-keyringd", "--config=/etc/qkd/keyringd.json", *extra]
     if kind == "qkd-linkd":
         return [f"{sites.BUILD}/bin/qkd-linkd", f"--config=/etc/qkd/links.d/{link}.json", *extra]
-    raise LabError(f"{program}: cannot start it")
+    return [*kme(topology, topology.link(link), site), *extra]
 
 
 def _json(document):

@@ -59,25 +59,54 @@ def start(topology, site, program):
     command = configuration.command(topology, site, program)
     if not os.access(command[0], os.X_OK):
         raise LabError(f"{command[0]} is not built; run make first")
-    notify = f"/run/lab-{program}.notify"
-    outside = f"/proc/{sites.holder(site)}/root{notify}"
     log_path = f"{sites.state(site)}/{program}.log"
     log_start = os.path.getsize(log_path) if os.path.exists(log_path) else 0
+    try:
+        if program.startswith("kme@"):
+            _start_kme(site, program, command, log_path)
+        else:
+            _start_daemon(site, program, command, log_path, topology.uid(site))
+    except LabError as error:
+        raise LabError(f"{program} at {site} {error}\n"
+                       + report(site, program, log_start)) from None
+
+
+def _spawn(site, program, command, log_path, uid, notify=""):
+    process = sites.spawn(site, command, log_path, _environment(site, notify),
+                          _as_service_user(site, uid))
+    with open(_pid_path(site, program), "w", encoding="ascii") as file:
+        file.write(f"{process.pid} {_start_time(process.pid)}")
+    return process
+
+
+def _start_daemon(site, program, command, log_path, uid):
+    """Ready when it notifies, as it would tell systemd."""
+    notify = f"/run/lab-{program}.notify"
+    outside = f"/proc/{sites.holder(site)}/root{notify}"
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listener:
         _unlink(outside)
         listener.bind(outside)
         os.chmod(outside, 0o666)
-        process = sites.spawn(site, command, log_path, _environment(site, notify),
-                              _as_service_user(site, topology.uid(site)))
-        with open(_pid_path(site, program), "w", encoding="ascii") as file:
-            file.write(f"{process.pid} {_start_time(process.pid)}")
+        listener.setblocking(False)
+        process = _spawn(site, program, command, log_path, uid, notify)
+
+        def ready():
+            try:
+                return b"READY=1" in listener.recv(4096).split(b"\n")
+            except BlockingIOError:
+                return False
         try:
-            _wait_ready(process, listener)
-        except LabError as error:
-            raise LabError(f"{program} at {site} {error}\n"
-                           + report(site, program, log_start)) from None
+            _wait_ready(process, ready)
         finally:
             _unlink(outside)
+
+
+def _start_kme(site, program, command, log_path):
+    """Ready when it has written its port to a file."""
+    port_file = configuration.kme_port_file(program.partition("@")[2], site)
+    _unlink(port_file)
+    process = _spawn(site, program, command, log_path, configuration.KME_UID)
+    _wait_ready(process, lambda: os.path.exists(port_file))
 
 
 def _unlink(path):
@@ -87,18 +116,14 @@ def _unlink(path):
         pass
 
 
-def _wait_ready(process, listener):
+def _wait_ready(process, ready):
     end = time.monotonic() + START_WAIT_SEC
-    listener.settimeout(0.1)
-    while time.monotonic() < end:
+    while not ready():
         if process.poll() is not None:
             raise LabError(f"ended with status {process.returncode}")
-        try:
-            if b"READY=1" in listener.recv(4096).split(b"\n"):
-                return
-        except socket.timeout:
-            pass
-    raise LabError(f"is not ready after {START_WAIT_SEC} s")
+        if time.monotonic() > end:
+            raise LabError(f"is not ready after {START_WAIT_SEC} s")
+        time.sleep(0.01)
 
 
 def report(site, program, log_start=0):

@@ -4,7 +4,7 @@
 import json
 import re
 
-from . import UsageError
+from . import LabError, UsageError
 
 SITE_RE = re.compile(r"[a-z0-9][a-z0-9.]{0,31}\Z")
 KINDS = ("sim", "sim-raw", "etsi014")
@@ -50,6 +50,8 @@ class Topology:
         self.sites = list(dict.fromkeys(s for name in links for s in name.split("-")))
         if len(self.sites) > MAX_SITES:
             raise UsageError(f"at most {MAX_SITES} sites")
+        if device == "sim-raw":
+            raise LabError("--device sim-raw: no link can turn detections into keys yet")
         self.device = device
         self.settings = [parse_setting(text) for text in settings]
         self._texts = list(settings)
