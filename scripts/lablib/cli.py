@@ -218,6 +218,7 @@ def main(words):
         if arguments.name != "status" and os.geteuid() != 0:
             raise LabError("the lab makes namespaces and keyring quotas: run it as root")
         arguments.function(arguments)
+        sys.stdout.flush()
     except UsageError as error:
         print(f"scripts/lab: {error}", file=sys.stderr)
         return 2
@@ -226,4 +227,7 @@ def main(words):
         return 1
     except KeyboardInterrupt:
         return 130
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     return 0
