@@ -86,7 +86,7 @@ def up(arguments):
         failures = host.undo_everything()
         if isinstance(error, UsageError):
             raise
-        raise LabError("\n".join([f"up failed: {error or 'interrupted'}", *failures])) from None
+        raise LabError("\n".join([f"up failed: {str(error) or 'interrupted'}", *failures])) from None
 
 
 def _interrupted(_number, _frame):
