@@ -57,6 +57,15 @@ int hex_decode(const char *digits, size_t size_bytes, uint8_t *ret_bytes)
 	return -EBADMSG;
 }
 
+bool hex_is_valid(const char *digits, size_t size_bytes)
+{
+	unsigned bad = 0;
+
+	for (size_t i = 0; i < 2 * size_bytes; i++)
+		(void)hex_nibble(digits[i], &bad);
+	return bad == 0;
+}
+
 static inline char base64_char(unsigned value)
 {
 	return (char)((in_range(value, 0, 25) & (value + 'A')) |

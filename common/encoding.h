@@ -17,6 +17,8 @@ void hex_encode(const uint8_t *bytes, size_t size_bytes, char *ret_digits);
 /* Reads 2 * size_bytes digits of either case. -EBADMSG on any other character; then the output is
  * wiped. */
 int hex_decode(const char *digits, size_t size_bytes, uint8_t *ret_bytes);
+/* The same check without the bytes. */
+bool hex_is_valid(const char *digits, size_t size_bytes);
 
 #define BASE64_CHARS(size_bytes) (((size_bytes) + 2) / 3 * 4)
 

@@ -17,12 +17,15 @@
 #include "common/secret.h"
 #include "common/storage.h"
 
-#define KEYFILE_LINES	     4096u
-#define KEYFILE_ERASED	     '-'
+#define KEYFILE_LINES        4096u
+#define KEYFILE_ERASED       '-'
 #define KEYFILE_ID_STRIDE    (UUID_CHARS + 1u)
 #define KEYFILE_HOME_SUBPATH ".qkd/qnl/qll/keys"
 #define KEYFILE_STORE_FILE   "store"
 #define KEYFILE_NAME_MAX     (4 * NAME_MAX_CHARS)
+#define KEYFILE_STORE_MAX    4096 /* bytes of the "store" file */
+#define KEYFILE_BITS_MIN     64
+#define KEYFILE_BITS_MAX     4096
 
 /* What the "store" file says, JSON. */
 struct keyfile_store {
@@ -34,10 +37,12 @@ struct keyfile_store {
 	bool foreign_consumer; /* consumer: files; keyringd keeps away */
 };
 
+/* -ENOENT; -EBADMSG when it is not such a file. */
 int keyfile_store_read(struct storage *keys, const char *directory, struct keyfile_store *ret);
 /* Writes it whole: new file, sync, rename, sync of the directory. */
 int keyfile_store_write(struct storage *keys, const char *directory,
 			const struct keyfile_store *store);
+int keyfile_store_parse(const char *text, size_t size_bytes, struct keyfile_store *ret);
 
 static inline uint32_t keyfile_number(uint64_t sequence)
 {
@@ -54,7 +59,7 @@ static inline size_t keyfile_stride(uint32_t key_bits)
 	return key_bits / 4 + 1;
 }
 
-/* "DIRECTORY/PEER_N" and "DIRECTORY/PEER_N.ids" */
+/* "DIRECTORY/PEER_N" and "DIRECTORY/PEER_N.ids"; -ENAMETOOLONG. */
 int keyfile_path(const char *directory, const char *peer, uint32_t number,
 		 char ret_path[static KEYFILE_NAME_MAX]);
 int keyfile_ids_path(const char *directory, const char *peer, uint32_t number,
