@@ -17,7 +17,7 @@ uint64_t test_now_usec(void)
 static void on_message(struct channel *channel, json_t *message, void *userdata)
 {
 	struct test_end *end = userdata;
-	size_t used;
+	size_t used, size;
 
 	end->message_count++;
 	if (end->on_message) {
@@ -25,9 +25,13 @@ static void on_message(struct channel *channel, json_t *message, void *userdata)
 		return;
 	}
 	used = strlen(end->messages);
-	used += json_dumpb(message, end->messages + used, sizeof(end->messages) - used - 2,
-			   JSON_COMPACT);
-	strcpy(end->messages + used, "\n");
+	size = json_dumpb(message, end->messages + used, sizeof(end->messages) - used - 2,
+			  JSON_COMPACT);
+	if (used + size + 2 > sizeof(end->messages)) { /* counted, but not written down */
+		end->messages[used] = '\0';
+		return;
+	}
+	memcpy(end->messages + used + size, "\n", 2);
 }
 
 static void on_binary(struct channel *channel, const uint8_t *bytes, size_t size_bytes,
