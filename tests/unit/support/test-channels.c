@@ -130,10 +130,23 @@ void test_channels_init(struct test_channels *channels)
 	channels->bob_identity = test_ca_identity(channels->ca, "bob", channels->ca);
 }
 
+void test_channels_serve_at(struct test_channels *channels, const char *address)
+{
+	int r = channel_server_new(channels->event, address, channels->alice_identity,
+				   &server_handler, channels, &channels->server);
+
+	assert(r >= 0);
+}
+
 void test_channels_serve(struct test_channels *channels)
 {
-	int r = channel_server_new(channels->event, "127.0.0.1:0", channels->alice_identity,
-				   &server_handler, channels, &channels->server);
+	test_channels_serve_at(channels, "127.0.0.1:0");
+}
+
+void test_channels_dial_at(struct test_channels *channels, const char *address)
+{
+	int r = channel_client_new(channels->event, address, "alice", channels->bob_identity,
+				   &client_handler, channels, &channels->client);
 
 	assert(r >= 0);
 }
@@ -141,12 +154,9 @@ void test_channels_serve(struct test_channels *channels)
 void test_channels_dial(struct test_channels *channels, uint16_t port)
 {
 	char address[64];
-	int r;
 
 	snprintf(address, sizeof(address), "127.0.0.1:%u", port);
-	r = channel_client_new(channels->event, address, "alice", channels->bob_identity,
-			       &client_handler, channels, &channels->client);
-	assert(r >= 0);
+	test_channels_dial_at(channels, address);
 }
 
 void test_channels_connect(struct test_channels *channels)
