@@ -80,11 +80,14 @@ void call_queue_drop(struct queued_call *call)
 void call_queue_answer(struct queued_call *call, int result, struct key_batch *batch,
 		       const char *reason)
 {
-	struct device *device = call->queue->device;
+	struct call_queue *queue = call->queue;
+	struct device *device = queue->device;
 	device_keys_t done = call->done;
 	void *userdata = call->userdata;
 
 	call_queue_drop(call);
+	if (queue->answered)
+		queue->answered(queue);
 	done(device, result, batch, reason, userdata);
 }
 
@@ -123,19 +126,51 @@ static void stop_calls(struct call_queue *queue)
 	}
 }
 
-void call_queue_end_quietly(struct call_queue *queue)
+bool call_queue_is_idle(const struct call_queue *queue)
+{
+	return queue->device->state == DEVICE_INACTIVE && !queue->step && !queue->telling;
+}
+
+static int on_step(sd_event_source *source, void *userdata)
+{
+	struct call_queue *queue = userdata;
+	struct device *device = queue->device;
+
+	device->state++;
+	if (device->state == queue->target)
+		queue->step = sd_event_source_unref(queue->step);
+	else
+		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+	queue->handler.on_state(device, device->state, queue->userdata);
+	return 0;
+}
+
+int call_queue_step_to(struct call_queue *queue, enum device_state target)
+{
+	queue->target = target;
+	if (queue->step)
+		return 0;
+	return sd_event_add_defer(queue->event, &queue->step, on_step, queue);
+}
+
+static void become_inactive(struct call_queue *queue)
 {
 	queue->device->state = DEVICE_INACTIVE;
-	queue->telling = false;
+	queue->step = sd_event_source_disable_unref(queue->step);
 	stop_calls(queue);
+}
+
+void call_queue_end_quietly(struct call_queue *queue)
+{
+	become_inactive(queue);
+	queue->telling = false;
 	if (queue->ended && !queue->drain)
 		sd_event_add_defer(queue->event, &queue->drain, on_drain, queue);
 }
 
 void call_queue_end(struct call_queue *queue, enum device_end end, const char *reason)
 {
-	queue->device->state = DEVICE_INACTIVE;
-	stop_calls(queue);
+	become_inactive(queue);
 	queue->telling = true;
 	queue->end = end;
 	free(queue->reason);
@@ -159,6 +194,7 @@ void call_queue_done(struct call_queue *queue)
 	free_list(&queue->active);
 	free_list(&queue->ended);
 	queue->count = 0;
+	queue->step = sd_event_source_disable_unref(queue->step);
 	queue->drain = sd_event_source_disable_unref(queue->drain);
 	free(queue->reason);
 	queue->reason = NULL;

@@ -2,7 +2,7 @@
 #pragma once
 
 /*
- * The calls for keys that are under way at one device, and the end of its session: what the
+ * The calls for keys that are under way at one device, and the states of its session: what the
  * contract of driver.h promises about callbacks is kept here, once for all drivers.
  */
 
@@ -28,10 +28,13 @@ struct call_queue {
 	struct device_handler handler;
 	void *userdata;
 	void (*release)(struct queued_call *call); /* or NULL */
+	/* A call has been answered; comes before its owner is told. Or NULL. */
+	void (*answered)(struct call_queue *queue);
 	struct queued_call *active, *ended;
 	size_t count; /* of both */
-	sd_event_source *drain;
-	bool telling; /* on_end is due when the ended calls are answered */
+	sd_event_source *step, *drain;
+	enum device_state target; /* step goes there, one on_state each round */
+	bool telling;             /* on_end is due when the ended calls are answered */
 	enum device_end end;
 	char *reason;
 };
@@ -46,6 +49,10 @@ void call_queue_answer(struct queued_call *call, int result, struct key_batch *b
 /* For a call that could not be begun: nobody is told. */
 void call_queue_drop(struct queued_call *call);
 
+/* Whether a session can be started. */
+bool call_queue_is_idle(const struct call_queue *queue);
+/* Through every state up to target, from the loop. */
+int call_queue_step_to(struct call_queue *queue, enum device_state target);
 /* Ends the session: the device is INACTIVE at once, calls get -ECANCELED from the loop, then comes
  * on_end. */
 void call_queue_end(struct call_queue *queue, enum device_end end, const char *reason);

@@ -5,9 +5,11 @@
 
 #include "drivers/driver.h"
 
+#include "drivers/etsi014.h"
 #include "drivers/sim.h"
 
 const struct driver *const drivers[] = {
+	&etsi014_driver,
 	&sim_driver,
 	NULL,
 };

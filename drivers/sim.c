@@ -32,8 +32,7 @@ struct sim {
 	struct sim_faults_file faults_file;
 	char *faults_path;
 	struct serial_set given;
-	uint64_t given_count;  /* in this session */
-	sd_event_source *step; /* towards SESSION_STARTED */
+	uint64_t given_count; /* in this session */
 };
 
 static struct sim *from_device(struct device *device)
@@ -46,7 +45,6 @@ static struct sim *sim_free(struct sim *sim)
 	if (!sim)
 		return NULL;
 	call_queue_done(&sim->calls);
-	sd_event_source_disable_unref(sim->step);
 	sd_event_unref(sim->calls.event);
 	sim_source_free(sim->source);
 	serial_set_done(&sim->given);
@@ -271,36 +269,20 @@ static int sim_get_keys_by_id(struct device *device, const struct uuid *ids, siz
 
 /* ---- session ---- */
 
-static int on_start_step(sd_event_source *source, void *userdata)
-{
-	struct sim *sim = userdata;
-
-	sim->device.state++;
-	if (sim->device.state == DEVICE_SESSION_STARTED)
-		sim->step = sd_event_source_unref(sim->step);
-	else
-		sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
-	sim->calls.handler.on_state(&sim->device, sim->device.state, sim->calls.userdata);
-	return 0;
-}
-
 static int sim_start_session(struct device *device)
 {
 	struct sim *sim = from_device(device);
 
-	if (sim->step || sim->calls.telling || device->state != DEVICE_INACTIVE)
+	if (!call_queue_is_idle(&sim->calls))
 		return -EBUSY;
 	sim->given_count = 0;
 	sim->empty_usec = now_usec(sim);
-	return sd_event_add_defer(sim->calls.event, &sim->step, on_start_step, sim);
+	return call_queue_step_to(&sim->calls, DEVICE_SESSION_STARTED);
 }
 
 static void sim_end_session(struct device *device)
 {
-	struct sim *sim = from_device(device);
-
-	sim->step = sd_event_source_disable_unref(sim->step);
-	call_queue_end_quietly(&sim->calls);
+	call_queue_end_quietly(&from_device(device)->calls);
 }
 
 static void sim_close(struct device *device)
