@@ -1,0 +1,281 @@
+/* SPDX-License-Identifier: MIT */
+/* keyringd among linkd on a bus: a private dbus-daemon, a linkd played by the test. */
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <sys/wait.h>
+
+#include "fake-issuer.h"
+#include "qkd-keyringd/bus-api.h"
+#include "qkd-keyringd/keyringd-bus.h"
+
+#define LINK_NAME "org.qkd.Link1.alice_bob"
+
+static sd_event *event;
+static struct admission admission;
+static struct bus_api api;
+static struct keyringd_bus *keyringd;
+static sd_bus *linkd, *caller;
+static char address[256];
+static pid_t daemon_pid;
+static unsigned started, stopped;
+
+/* dbus-daemon tells its address on a pipe. */
+static void start_bus_daemon(void)
+{
+	char config[] = "/tmp/qkd-test-links-XXXXXX", argument[64], descriptor[48];
+	int fd = mkstemp(config), told[2];
+	ssize_t n;
+
+	dprintf(fd, "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>"
+		    "<policy context='default'><allow send_destination='*' eavesdrop='true'/>"
+		    "<allow eavesdrop='true'/><allow own='*'/></policy></busconfig>");
+	close(fd);
+	cr_assert_eq(pipe(told), 0);
+	snprintf(argument, sizeof(argument), "--config-file=%s", config);
+	snprintf(descriptor, sizeof(descriptor), "--print-address=%d", told[1]);
+	daemon_pid = fork();
+	if (daemon_pid == 0) {
+		execlp("dbus-daemon", "dbus-daemon", "--nofork", "--nopidfile", argument,
+		       descriptor, NULL);
+		_exit(127);
+	}
+	close(told[1]);
+	n = read(told[0], address, sizeof(address) - 1);
+	cr_assert_gt(n, 1);
+	address[n - 1] = '\0';
+	close(told[0]);
+	unlink(config);
+}
+
+static sd_bus *connect_bus(void)
+{
+	sd_bus *bus;
+
+	sd_bus_new(&bus);
+	sd_bus_set_address(bus, address);
+	sd_bus_set_bus_client(bus, true);
+	cr_assert_geq(sd_bus_start(bus), 0);
+	cr_assert_geq(sd_bus_attach_event(bus, event, 0), 0);
+	return bus;
+}
+
+static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	started++;
+	return sd_bus_reply_method_return(m, NULL);
+}
+
+static int method_stop(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	stopped++;
+	return sd_bus_reply_method_errorf(m, "org.qkd.Error.Test", "no");
+}
+
+static int get_link(sd_bus *bus, const char *path, const char *interface, const char *property,
+		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	return sd_bus_message_append(reply, "s", "alice-bob");
+}
+
+static const sd_bus_vtable link_vtable[] = {
+	SD_BUS_VTABLE_START(0),
+	SD_BUS_METHOD("Start", "", "", method_start, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD("Stop", "", "", method_stop, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_PROPERTY("Link", "s", get_link, 0, SD_BUS_VTABLE_PROPERTY_CONST),
+	SD_BUS_VTABLE_END,
+};
+
+static void start_linkd(void)
+{
+	linkd = connect_bus();
+	sd_bus_add_object_vtable(linkd, NULL, "/org/qkd/Link1", "org.qkd.Link1", link_vtable, NULL);
+	cr_assert_geq(sd_bus_request_name_async(linkd, NULL, LINK_NAME, 0, NULL, NULL), 0);
+}
+
+static void run_until(bool (*done)(void))
+{
+	for (int i = 0; i < 500 && !done(); i++)
+		sd_event_run(event, 10000);
+	cr_assert(done());
+}
+
+static bool is_serving(void)
+{
+	return keyringd_bus_get(keyringd) != NULL && api.links != NULL;
+}
+
+static bool sees_link(void)
+{
+	return api.links && keyringd_links_count(api.links) == 1;
+}
+
+static bool sees_no_link(void)
+{
+	return api.links && keyringd_links_count(api.links) == 0;
+}
+
+static bool has_heard(void)
+{
+	return fake.agreed[0];
+}
+
+static void set_up(void)
+{
+	struct policy *policy;
+
+	start_bus_daemon();
+	sd_event_new(&event);
+	policy_new_default(&policy);
+	admission_init(&admission, NULL, policy);
+	api.site = "alice";
+	cr_assert_eq(bus_calls_init(&api.calls, &admission), 0);
+	cr_assert_eq(keyringd_bus_new(event, address, &api, &keyringd), 0);
+	run_until(is_serving);
+}
+
+static void tear_down(void)
+{
+	sd_bus_close_unref(linkd);
+	sd_bus_close_unref(caller);
+	keyringd_bus_free(keyringd);
+	bus_calls_done(&api.calls);
+	admission_done(&admission);
+	sd_event_unref(event);
+	kill(daemon_pid, SIGTERM);
+	waitpid(daemon_pid, NULL, 0);
+}
+
+TestSuite(keyringd_links, .init = set_up, .fini = tear_down);
+
+static void signal_keys_agreed(sd_bus *bus, const char *directory)
+{
+	cr_assert_geq(sd_bus_emit_signal(bus, "/org/qkd/Link1", "org.qkd.Link1", "KeysAgreed",
+					 "stt", directory, (uint64_t)64, (uint64_t)8),
+		      0);
+}
+
+Test(keyringd_links, looks_through_the_directories_when_a_linkd_appears)
+{
+	start_linkd();
+	run_until(sees_link);
+	cr_assert_eq(fake.rescans, 1);
+	cr_assert_str_eq(keyringd_links_find(api.links, "alice-bob"), LINK_NAME);
+	cr_assert_null(keyringd_links_find(api.links, "alice-bo"));
+	linkd = sd_bus_close_unref(linkd);
+	run_until(sees_no_link);
+}
+
+Test(keyringd_links, hears_what_a_linkd_has_agreed)
+{
+	start_linkd();
+	run_until(sees_link);
+	signal_keys_agreed(linkd, "bob");
+	run_until(has_heard);
+	cr_assert_str_eq(fake.agreed, "bob 64+8");
+}
+
+Test(keyringd_links, does_not_listen_to_others_nor_to_paths)
+{
+	start_linkd();
+	run_until(sees_link);
+	caller = connect_bus();
+	signal_keys_agreed(caller, "forged");
+	signal_keys_agreed(linkd, "../forged");
+	signal_keys_agreed(linkd, "bob");
+	run_until(has_heard);
+	cr_assert_str_eq(fake.agreed, "bob 64+8");
+	for (int i = 0; i < 20; i++)
+		sd_event_run(event, 5000);
+	cr_assert_str_eq(fake.agreed, "bob 64+8");
+}
+
+static sd_bus_message *reply;
+
+static bool is_answered(void)
+{
+	return reply != NULL;
+}
+
+static int on_reply(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	reply = sd_bus_message_ref(message);
+	return 0;
+}
+
+static void call(const char *member, const char *types, const char *argument)
+{
+	reply = sd_bus_message_unref(reply);
+	cr_assert_geq(sd_bus_call_method_async(caller, NULL, BUS_API_NAME, BUS_API_PATH,
+					       BUS_API_INTERFACE, member, on_reply, NULL, types,
+					       argument),
+		      0);
+	run_until(is_answered);
+}
+
+Test(keyringd_links, passes_commands_and_their_answers_on)
+{
+	start_linkd();
+	run_until(sees_link);
+	caller = connect_bus();
+	call("StartLink", "s", "alice-bob");
+	cr_assert_not(sd_bus_message_is_method_error(reply, NULL));
+	cr_assert_eq(started, 1);
+	call("StopLink", "s", "alice-bob");
+	cr_assert(sd_bus_message_is_method_error(reply, "org.qkd.Error.Test"));
+	cr_assert_eq(stopped, 1);
+	call("StopLink", "s", "carol-dave");
+	cr_assert_not(sd_bus_message_is_method_error(reply, NULL), "what does not run is stopped");
+	call("StartLink", "s", "../x");
+	cr_assert(sd_bus_message_is_method_error(reply, "org.qkd.Error.Invalid"));
+	call("StartLink", "s", "carol-dave");
+	cr_assert(sd_bus_message_is_method_error(reply, NULL), "no systemd on this bus");
+	sd_bus_message_unref(reply);
+}
+
+Test(keyringd_links, lists_all_properties_of_every_link)
+{
+	const char *name = NULL, *value = NULL;
+
+	start_linkd();
+	run_until(sees_link);
+	caller = connect_bus();
+	call("ListLinks", NULL, NULL);
+	cr_assert_gt(sd_bus_message_enter_container(reply, 'a', "a{sv}"), 0);
+	cr_assert_gt(sd_bus_message_enter_container(reply, 'a', "{sv}"), 0);
+	cr_assert_gt(sd_bus_message_read(reply, "{sv}", &name, "s", &value), 0);
+	cr_assert_str_eq(name, "Link");
+	cr_assert_str_eq(value, "alice-bob");
+	sd_bus_message_unref(reply);
+}
+
+Test(keyringd_links, asks_the_bus_who_calls_and_remembers_it)
+{
+	caller = connect_bus();
+	for (int i = 0; i < 2; i++) {
+		reply = sd_bus_message_unref(reply);
+		cr_assert_geq(sd_bus_call_method_async(caller, NULL, BUS_API_NAME, BUS_API_PATH,
+						       BUS_API_INTERFACE, "DestroyKey", on_reply,
+						       NULL, "ss", "bob",
+						       "01000000-0000-0000-0000-000000000000"),
+			      0);
+		run_until(is_answered);
+		cr_assert_not(sd_bus_message_is_method_error(reply, NULL));
+		cr_assert_eq(fake.owner, getuid());
+	}
+	cr_assert_eq(fake.destroyed, 2);
+	sd_bus_message_unref(reply);
+}
+
+static bool has_lost_the_bus(void)
+{
+	return keyringd_bus_get(keyringd) == NULL && api.links == NULL;
+}
+
+Test(keyringd_links, goes_on_when_the_bus_daemon_dies)
+{
+	start_linkd();
+	run_until(sees_link);
+	kill(daemon_pid, SIGKILL);
+	run_until(has_lost_the_bus);
+}
