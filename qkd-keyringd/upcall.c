@@ -13,7 +13,6 @@
 #include <sys/un.h>
 #include <time.h>
 
-#include "common/events.h"
 #include "list.h"
 #include "upcall-packet.h"
 
@@ -186,7 +185,6 @@ static void on_issued(int result, const struct issued_key *key, void *userdata)
 		return;
 	}
 	upcall->delivery = key->delivery;
-	upcall->id = key->id;
 	upcall->state = UPCALL_REPORTING;
 	if (send_key(upcall, key) < 0 || limit_wait(upcall, UPCALL_REPORT_USEC) < 0)
 		upcall_free(upcall);
@@ -271,19 +269,6 @@ static bool read_request(struct upcall *upcall)
 	return true;
 }
 
-static void log_issued(const struct upcall *upcall)
-{
-	const struct request_text *text = &upcall->packet.text;
-	const struct log_fields fields = {
-		.peer = text->peer,
-		.key_id = &upcall->id,
-		.label = text->by_id ? NULL : text->label,
-	};
-
-	log_event(LOG_INFO, EVENT_KEY_ISSUED, &fields, "Issued a key to uid %u for %s",
-		  (unsigned)upcall->packet.uid, upcall->packet.description);
-}
-
 static void read_report(struct upcall *upcall)
 {
 	struct upcall_report report;
@@ -293,9 +278,7 @@ static void read_report(struct upcall *upcall)
 		return;
 	if (n == sizeof(report) && report.magic == UPCALL_MAGIC) {
 		delivery_report(TAKE_PTR(upcall->delivery), report.delivered == 1);
-		if (report.delivered == 1)
-			log_issued(upcall);
-		else
+		if (report.delivered != 1)
 			admission_log_refusal(upcall->server->options.admission, upcall->packet.uid,
 					      upcall->packet.text.peer, upcall->packet.description,
 					      "the kernel did not take it", -(int)report.error);

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: MIT */
+/* Puts the daemon together, starts it, reloads it and takes it apart again. */
+
+#include "keyringd.h"
+
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+#include <systemd/sd-event.h>
+
+#include "admission.h"
+#include "bus-api.h"
+#include "common/channel.h"
+#include "common/events.h"
+#include "common/keyfile.h"
+#include "common/log.h"
+#include "common/pool.h"
+#include "common/storage.h"
+#include "common/upcall-wire.h"
+#include "common/version.h"
+#include "keyring-quota.h"
+#include "keyringd-bus.h"
+#include "keyringd-direct-bus.h"
+#include "keyringd-notify.h"
+#include "upcall.h"
+
+struct keyringd {
+	struct keyringd_arguments arguments;
+	struct keyringd_config *config;
+	sd_event *event;
+	struct storage *state, *keys;
+	struct pool *pool;
+	struct channel_identity *identity;
+	struct issuer *issuer;
+	struct admission admission;
+	struct bus_api api;
+	struct keyringd_bus *bus;
+	struct keyringd_direct_bus *direct_bus;
+	struct keyringd_notify *notify;
+	struct upcall_server *upcalls, *unqualified_upcalls;
+};
+
+static int load_identity(const struct keyringd_config *config, FILE *errors,
+			 struct channel_identity **ret)
+{
+	_cleanup_(channel_identity_unrefp) struct channel_identity *identity = NULL;
+	_cleanup_(freep) char *what = NULL;
+	int r = channel_identity_new(config->tls_ca, config->tls_certificate, config->tls_key,
+				     &what, &identity);
+
+	if (r < 0) {
+		fprintf(errors, "tls: %s\n", what ? what : strerror(-r));
+		return -EINVAL;
+	}
+	if (!str_equal(channel_identity_name(identity), config->site)) {
+		fprintf(errors, "tls.certificate: %s is for \"%s\", expected our site, \"%s\"\n",
+			config->tls_certificate, channel_identity_name(identity), config->site);
+		return -EINVAL;
+	}
+	*ret = TAKE_PTR(identity);
+	return 0;
+}
+
+static int load_policy(const char *file, FILE *errors, struct policy **ret)
+{
+	int r = file ? policy_load(file, &policy_system_names, errors, ret) : -ENOENT;
+
+	if (r == -ENOENT)
+		return policy_new_default(ret);
+	if (r < 0 && r != -EINVAL)
+		fprintf(errors, "%s: %s\n", file, strerror(-r));
+	return r;
+}
+
+int keyringd_load(const struct keyringd_arguments *arguments, FILE *errors,
+		  struct keyringd_config **ret_config, struct policy **ret_policy)
+{
+	_cleanup_(keyringd_config_freep) struct keyringd_config *config = NULL;
+	_cleanup_(channel_identity_unrefp) struct channel_identity *identity = NULL;
+	_cleanup_(policy_freep) struct policy *policy = NULL;
+	size_t error_count;
+	int r = keyringd_config_new(arguments->file, arguments->words, errors, &config,
+				    &error_count);
+
+	if (r < 0)
+		return r;
+	/* On, whatever was wrong so far: all errors are told at once. */
+	if (load_policy(config->policy, errors, &policy) < 0)
+		error_count++;
+	if (error_count == 0 && load_identity(config, errors, &identity) < 0)
+		error_count++;
+	if (error_count > 0)
+		return -EINVAL;
+	*ret_config = TAKE_PTR(config);
+	*ret_policy = TAKE_PTR(policy);
+	return 0;
+}
+
+static void on_store_changed(const char *peer, void *userdata)
+{
+	struct keyringd *k = userdata;
+
+	if (k->notify)
+		keyringd_notify_store_changed(k->notify, peer);
+}
+
+static void on_label(const char *peer, const char *label, const struct uuid *id, void *userdata)
+{
+	struct keyringd *k = userdata;
+
+	if (k->notify)
+		keyringd_notify_label(k->notify, peer, label, id);
+}
+
+static void on_low_water(const char *peer, uint64_t available, void *userdata)
+{
+	struct keyringd *k = userdata;
+
+	if (k->notify)
+		keyringd_notify_low_water(k->notify, peer, available);
+}
+
+/* The issuer has logged it. */
+static void on_fatal(int result, const char *what, void *userdata)
+{
+	struct keyringd *k = userdata;
+
+	sd_event_exit(k->event, result);
+}
+
+static const struct issuer_handler issuer_handler = {
+	.on_store_changed = on_store_changed,
+	.on_label = on_label,
+	.on_low_water = on_low_water,
+	.on_fatal = on_fatal,
+};
+
+static int log_failure(int result, const char *what)
+{
+	log_error("Cannot start: %s: %s", what, strerror(-result));
+	return result;
+}
+
+static int open_storage(struct keyringd *k)
+{
+	_cleanup_(freep) char *keys = NULL;
+	int r;
+
+	if (asprintf(&keys, "%s/%s", k->config->home, KEYFILE_HOME_SUBPATH) < 0)
+		return -ENOMEM;
+	r = storage_new_directory(k->config->home, &k->state);
+	if (r < 0)
+		return log_failure(r, k->config->home);
+	r = storage_new_directory(keys, &k->keys);
+	return r < 0 ? log_failure(r, keys) : 0;
+}
+
+/* Without a pool the keys come from the files alone: slower, but served. */
+static void open_pool(struct keyringd *k)
+{
+	int r = pool_open(k->config->kernel_shared ? k->config->site : NULL, &k->pool);
+
+	if (r < 0)
+		log_warning("No pool of keys in the kernel, serving from the files: %s",
+			    strerror(-r));
+}
+
+static int open_issuer(struct keyringd *k)
+{
+	const struct keyringd_config *c = k->config;
+	struct issuer_peer peers[KEYRINGD_CONFIG_MAX_PEERS];
+	_cleanup_(freep) char *what = NULL;
+	const struct issuer_options options = {
+		.event = k->event,
+		.site = c->site,
+		.state = k->state,
+		.keys = k->keys,
+		.pool = k->pool,
+		.peers = peers,
+		.peer_count = c->peer_count,
+		.listen = c->listen,
+		.identity = k->identity,
+		.label_ttl_sec = (uint32_t)c->label_ttl_sec,
+		.reservation_sec = (uint32_t)c->reservation_sec,
+		.run_ahead_keys = (uint32_t)c->run_ahead_keys,
+		.low_water_keys = c->low_water_keys,
+		.handler = &issuer_handler,
+		.userdata = k,
+	};
+	int r;
+
+	for (size_t i = 0; i < c->peer_count; i++) {
+		peers[i].site = c->peers[i].site;
+		/* Only the smaller name dials; an address given besides does no harm. */
+		peers[i].address = site_is_leader(c->site, c->peers[i].site) ? c->peers[i].address
+									     : NULL;
+	}
+	r = issuer_new(&options, &what, &k->issuer);
+	return r < 0 ? log_failure(r, what ? what : "issuer") : 0;
+}
+
+static int open_upcalls(struct keyringd *k, const char *name, struct upcall_server **ret)
+{
+	_cleanup_(freep) char *directory = NULL;
+	struct upcall_server_options options = {
+		.event = k->event,
+		.name = name,
+		.site = k->config->site,
+		.helper_uid = 0,
+		.admission = &k->admission,
+	};
+	int r;
+
+	if (asprintf(&directory, "%s/upcall", k->config->runtime) < 0)
+		return -ENOMEM;
+	options.directory = directory;
+	r = upcall_server_new(&options, ret);
+	return r < 0 ? log_failure(r, directory) : 0;
+}
+
+static int open_direct_bus(struct keyringd *k)
+{
+	_cleanup_(freep) char *path = NULL;
+	int r;
+
+	if (asprintf(&path, "%s/bus", k->config->runtime) < 0)
+		return -ENOMEM;
+	r = keyringd_direct_bus_new(k->event, path, &k->api, &k->direct_bus);
+	return r < 0 ? log_failure(r, path) : 0;
+}
+
+static int open_buses(struct keyringd *k)
+{
+	int r;
+
+	k->api.site = k->config->site;
+	k->api.kernel_shared = k->config->kernel_shared;
+	k->api.issuer = k->issuer;
+	r = bus_calls_init(&k->api.calls, &k->admission);
+	if (r < 0)
+		return r;
+	r = open_direct_bus(k);
+	if (r < 0)
+		return r;
+	if (!str_equal(k->config->bus, KEYRINGD_BUS_NONE)) {
+		r = keyringd_bus_new(k->event, k->config->bus, &k->api, &k->bus);
+		if (r < 0)
+			return log_failure(r, k->config->bus);
+	}
+	return keyringd_notify_new(k->event, k->issuer, k->bus, k->direct_bus, &k->notify);
+}
+
+static int open_doors(struct keyringd *k)
+{
+	int r = open_buses(k);
+
+	if (r < 0)
+		return r;
+	r = open_upcalls(k, k->config->site, &k->upcalls);
+	if (r < 0 || !k->config->unqualified)
+		return r;
+	return open_upcalls(k, UPCALL_DEFAULT_SITE, &k->unqualified_upcalls);
+}
+
+static void apply_identity(struct keyringd *k, struct channel_identity *identity)
+{
+	issuer_set_identity(k->issuer, identity);
+	channel_identity_unref(k->identity);
+	k->identity = identity;
+}
+
+/* Policy, certificates and log level take effect; the rest waits for a restart. */
+static int reload(struct keyringd *k)
+{
+	_cleanup_(keyringd_config_freep) struct keyringd_config *config = NULL;
+	_cleanup_(channel_identity_unrefp) struct channel_identity *identity = NULL;
+	_cleanup_(policy_freep) struct policy *policy = NULL;
+	int r = keyringd_load(&k->arguments, stderr, &config, &policy);
+
+	if (r == 0)
+		r = load_identity(k->config, stderr, &identity);
+	if (r < 0)
+		return r;
+	log_set_max_level(config->log_level);
+	admission_set_policy(&k->admission, TAKE_PTR(policy));
+	apply_identity(k, TAKE_PTR(identity));
+	return 0;
+}
+
+static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
+{
+	struct keyringd *k = userdata;
+	int r;
+
+	sd_notify(false, "RELOADING=1");
+	r = reload(k);
+	if (r < 0)
+		log_event(LOG_ERR, EVENT_CONFIG_INVALID, NULL,
+			  "The new configuration is not valid; going on with the old one");
+	else
+		log_info("Reloaded policy, certificates and log level");
+	sd_notify(false, "READY=1");
+	return 0;
+}
+
+static int add_signals(struct keyringd *k)
+{
+	sigset_t signals;
+	int r;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+		return -errno;
+	r = sd_event_add_signal(k->event, NULL, SIGTERM, NULL, NULL);
+	if (r < 0)
+		return r;
+	r = sd_event_add_signal(k->event, NULL, SIGINT, NULL, NULL);
+	if (r < 0)
+		return r;
+	return sd_event_add_signal(k->event, NULL, SIGHUP, on_hangup, k);
+}
+
+/* In this order: nothing is served before the issue record has been read. */
+static int open_all(struct keyringd *k)
+{
+	int r = sd_event_new(&k->event);
+
+	if (r < 0)
+		return r;
+	r = add_signals(k);
+	if (r < 0)
+		return log_failure(r, "signals");
+	r = load_identity(k->config, stderr, &k->identity);
+	if (r < 0)
+		return r;
+	r = open_storage(k);
+	if (r < 0)
+		return r;
+	open_pool(k);
+	r = open_issuer(k);
+	if (r < 0)
+		return r;
+	k->admission.issuer = k->issuer;
+	keyring_quota_check(k->issuer);
+	return open_doors(k);
+}
+
+int keyringd_new(const struct keyringd_arguments *arguments, struct keyringd_config *config,
+		 struct policy *policy, struct keyringd **ret)
+{
+	_cleanup_(keyringd_freep) struct keyringd *k = calloc(1, sizeof(*k));
+	int r;
+
+	if (!k)
+		return -ENOMEM;
+	k->arguments = *arguments;
+	k->config = config;
+	admission_init(&k->admission, NULL, policy);
+	r = open_all(k);
+	if (r < 0) {
+		k->config = NULL; /* still the caller's */
+		k->admission.policy = NULL;
+		return r;
+	}
+	*ret = TAKE_PTR(k);
+	return 0;
+}
+
+/* Doors first, then what is behind them. */
+struct keyringd *keyringd_free(struct keyringd *k)
+{
+	if (!k)
+		return NULL;
+	upcall_server_free(k->upcalls);
+	upcall_server_free(k->unqualified_upcalls);
+	k->notify = keyringd_notify_free(k->notify);
+	keyringd_direct_bus_free(k->direct_bus);
+	keyringd_bus_free(k->bus);
+	bus_calls_done(&k->api.calls);
+	issuer_free(k->issuer);
+	admission_done(&k->admission);
+	channel_identity_unref(k->identity);
+	pool_free(k->pool);
+	storage_free(k->keys);
+	storage_free(k->state);
+	sd_event_unref(k->event);
+	keyringd_config_free(k->config);
+	free(k);
+	return NULL;
+}
+
+int keyringd_run(struct keyringd *k)
+{
+	int r = sd_event_set_watchdog(k->event, true);
+
+	if (r < 0)
+		return r;
+	log_event(LOG_INFO, EVENT_DAEMON_STARTED, NULL, "qkd-keyringd %s serves site %s, %zu peers",
+		  QKD_VERSION, k->config->site, k->config->peer_count);
+	keyringd_notify_ready(k->notify);
+	r = sd_event_loop(k->event);
+	sd_notify(false, "STOPPING=1");
+	return r;
+}
