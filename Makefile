@@ -103,6 +103,9 @@ $(B)/tests/unit/%: $(B)/tests/unit/%.o $(LIBS) $(B)/libsupport.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< $(GROUP) -lcriterion $(LDLIBS)
 
+# An independent product of polynomials to compare with, where it is installed.
+$(B)/tests/unit/test-gf2-polynomial: LDLIBS += $(if $(wildcard /usr/include/gf2x.h),-lgf2x)
+
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS) $(B)/libsupport.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< $(GROUP) $(LDLIBS)
