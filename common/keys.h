@@ -18,7 +18,11 @@ int key_update(key_serial_t key, const void *payload, size_t size_bytes);
 int key_search(key_serial_t ring, const char *type, const char *description, key_serial_t *ret);
 int key_link(key_serial_t key, key_serial_t ring);
 int key_unlink(key_serial_t key, key_serial_t ring);
+/* -EEXIST when to has a key of the same type and description: it is not displaced. */
+int key_move_exclusive(key_serial_t key, key_serial_t from, key_serial_t to);
 int key_clear(key_serial_t ring);
+/* Of the payload, without reading it: bytes, of a ring 4 for each link. */
+int key_size(key_serial_t key, size_t *ret_bytes);
 int key_set_permission(key_serial_t key, uint32_t permission);
 int key_set_timeout(key_serial_t key, unsigned seconds);
 int key_get_id(key_serial_t special, bool create, key_serial_t *ret);
