@@ -252,6 +252,18 @@ static int write_one(struct keyfile_append *append, int file, const char *bytes,
 					   keyfile_offset(sequence, stride));
 }
 
+/*
+ * What is there may be in memory only: after a failed fsync(2) the kernel calls its pages clean,
+ * and the next one has nothing to do. Writing the newline makes the page dirty again, and is the
+ * one byte of a line that keyringd, which may erase it meanwhile, never changes.
+ */
+static int write_newline(struct keyfile_append *append, int file, size_t stride, uint64_t sequence)
+{
+	append->is_dirty = true;
+	return append->keys->ops->write_at(append->keys, file, "\n", 1,
+					   keyfile_offset(sequence, stride) + stride - 1);
+}
+
 static int reconcile_line(struct keyfile_append *append, size_t i, const char *there, bool used)
 {
 	char *ours = (char *)append->lines->bytes + i * append->stride;
@@ -260,7 +272,8 @@ static int reconcile_line(struct keyfile_append *append, size_t i, const char *t
 	if (present == PRESENT_OTHER)
 		return -EBADMSG;
 	if (present == PRESENT_ERASED || (present == PRESENT_EQUAL && !used))
-		return 0;
+		return write_newline(append, append->lines_file, append->stride,
+				     append->written + i);
 	if (used || present == PRESENT_TORN_ERASURE)
 		memset(ours, KEYFILE_ERASED, append->stride - 1);
 	return write_one(append, append->lines_file, ours, append->stride, append->written + i);
@@ -272,7 +285,8 @@ static int reconcile_id(struct keyfile_append *append, size_t i, const char *the
 	enum present_line present = compare_line(ours, there, KEYFILE_ID_STRIDE);
 
 	if (present == PRESENT_EQUAL)
-		return 0;
+		return write_newline(append, append->ids_file, KEYFILE_ID_STRIDE,
+				     append->written + i);
 	if (present != PRESENT_NOT)
 		return -EBADMSG;
 	return write_one(append, append->ids_file, ours, KEYFILE_ID_STRIDE, append->written + i);

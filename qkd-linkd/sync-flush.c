@@ -4,12 +4,13 @@
  * The flush: one journal sync and at most one sync of the key files for all that has gathered since
  * the last, in the order that recovery relies on.
  *
- *   1. lines whose turn it is go to the key files, which are synced;
+ *   1. lines whose COMMIT is durable and whose turn it is go to the key files, which are synced;
  *   2. APPLIED is appended for them; the journal is synced, with all that was appended before;
  *   3. what waited for this is told: SYN, SYN_ACK, ACK, DONE are sent, keys are deposited.
  *
- * A crash before 2 leaves lines that nobody was told of and that are found equal when they are
- * written again; a crash after 2 leaves nothing to do but to tell it again.
+ * A crash before 2 leaves lines that are decided, that nobody was told of, and that are found equal
+ * when they are written again; a crash after 2 leaves nothing to do but to tell it again. A COMMIT
+ * that becomes durable in 2 has its lines written by the next flush: under load they share a sync.
  */
 
 #include "qkd-linkd/sync-internal.h"

@@ -171,8 +171,7 @@ static int replay_prepared(struct sync_journal *journal, const struct wal_record
 	r = read_keys(record, txn);
 	if (r < 0)
 		return r;
-	if (record->secret_bytes)
-		txn->place = *place;
+	txn->place = *place; /* also when they are gone: overwriting may have been cut short */
 	recovered->store.next_txn = MAX(recovered->store.next_txn, txn->number + 1);
 	recovered->txns[recovered->count++] = TAKE_PTR(txn);
 	return 0;
@@ -423,11 +422,15 @@ static int snapshot_txn(struct sync_journal *journal, struct sync_txn *txn)
 static int snapshot(struct wal *wal, void *userdata)
 {
 	struct sync_journal *journal = userdata;
-	int r = sync_journal_store(journal, journal->snapshot_store);
+	struct wal *old = journal->wal;
+	int r;
 
+	journal->wal = wal; /* what is appended goes to the new file */
+	r = sync_journal_store(journal, journal->snapshot_store);
 	for (size_t i = 0; r >= 0 && i < journal->snapshot_count; i++)
 		if (journal->snapshot_txns[i]->state >= SYNC_PREPARED)
 			r = snapshot_txn(journal, journal->snapshot_txns[i]);
+	journal->wal = old;
 	return r;
 }
 

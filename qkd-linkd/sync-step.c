@@ -287,9 +287,10 @@ static void enter(struct sync_machine *machine, struct sync_txn *txn, enum sync_
 			txn->limit_usec = sync_now(machine) + SYNC_SYN_LIMIT_USEC;
 		break;
 	case SYNC_COMMITTED:
-		txn->retry_usec = UINT64_MAX;
-		if (!is_leader)
+		if (!is_leader) {
+			sync_want_flush(machine); /* its lines, in their turn */
 			break;
+		}
 		start_retry(machine, txn);
 		txn->limit_usec = sync_now(machine) + machine->settings.hold_usec;
 		break;
@@ -300,9 +301,11 @@ static void enter(struct sync_machine *machine, struct sync_txn *txn, enum sync_
 		txn->retry_usec = UINT64_MAX;
 		sync_want_flush(machine);
 		break;
+	case SYNC_COMMITTING:
+		txn->retry_usec = UINT64_MAX;
+		break;
 	case SYNC_IDLE:
 	case SYNC_PREPARING:
-	case SYNC_COMMITTING:
 	case SYNC_APPLIED:
 	case SYNC_STATE_COUNT_:
 		break;

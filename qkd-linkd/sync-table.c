@@ -104,11 +104,20 @@ const struct sync_transition sync_table[] = {
 	/* Never decides alone. */
 	F(PREPARED,   SYN,     GOOD,         PREPARED,   NOTHING,  SYN_ACK),
 	F(PREPARED,   SYN,     BAD,          PREPARED,   DISTRUST, NONE),
-	F(PREPARED,   ACK,     GOOD,         COMMITTED,  COMMIT,   NONE),
+	F(PREPARED,   ACK,     GOOD,         COMMITTING, COMMIT,   NONE),
 	F(PREPARED,   ACK,     BAD,          PREPARED,   DISTRUST, NONE),
 	F(PREPARED,   ACK,     INCONSISTENT, PREPARED,   REFUSE,   NONE),
 	F(PREPARED,   ABORT,   ANY,          IDLE,       ABORT,    NONE),
 	F(PREPARED,   RETRY,   ANY,          PREPARED,   NOTHING,  SYN_ACK),
+
+	/* No line is written before its COMMIT is durable: what stands in a key file is decided here. */
+	F(COMMITTING, SYNCED,  ANY,          COMMITTED,  NOTHING,  NONE),
+	F(COMMITTING, SYN,     GOOD,         COMMITTING, NOTHING,  NONE),
+	F(COMMITTING, SYN,     BAD,          COMMITTING, DISTRUST, NONE),
+	F(COMMITTING, ACK,     GOOD,         COMMITTING, NOTHING,  NONE),
+	F(COMMITTING, ACK,     BAD,          COMMITTING, DISTRUST, NONE),
+	F(COMMITTING, ACK,     INCONSISTENT, COMMITTING, REFUSE,   NONE),
+	F(COMMITTING, ABORT,   ANY,          COMMITTING, DISTRUST, NONE),
 
 	F(COMMITTED,  SYN,     GOOD,         COMMITTED,  NOTHING,  NONE),
 	F(COMMITTED,  SYN,     BAD,          COMMITTED,  DISTRUST, NONE),

@@ -23,7 +23,7 @@ enum sync_state {
 	SYNC_FETCHING,   /* follower: the device looks the ids up */
 	SYNC_PREPARING,  /* PREPARED is appended, not yet durable */
 	SYNC_PREPARED,   /* durable; waits for the other side */
-	SYNC_COMMITTING, /* leader: COMMIT is appended, not yet durable */
+	SYNC_COMMITTING, /* COMMIT is appended, not yet durable */
 	SYNC_COMMITTED,  /* decided; leader: waits for DONE or hold; follower: for its turn */
 	SYNC_RELEASED,   /* leader: hold is over, waits for its turn */
 	SYNC_SETTLED,    /* leader: DONE is here, waits for its turn */
