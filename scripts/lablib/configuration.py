@@ -4,7 +4,6 @@
 import glob
 import json
 import os
-import re
 
 from . import LabError, host, site as sites
 
@@ -14,6 +13,8 @@ HELPER = f"{host.HOMES}/libexec/qkd-request-key"
 SHIPPED_HELPER = "/usr/libexec/qkd/qkd-request-key"
 PKI = f"{host.HOMES}/pki"
 KME_UID = 64000
+# People at every site: one in group qkd, two ordinary ones.
+PEOPLE = {"qkd-member": 64201, "qkd-user": 64202, "qkd-other": 64203}
 SIM_RATE = 1000  # keys a second
 SIM_SEED_BYTES = 32
 # Quotas for the lab's uids: every site's pool and issued keys, and thousands of requests by tests.
@@ -86,6 +87,7 @@ def make_certificates(topology):
     names = [*topology.sites]
     if topology.device == "etsi014":
         names += [kme_name(site) for site in topology.sites]
+    os.mkdir(PKI)
     host.run(f"{sites.TOP}/scripts/make-pki", PKI, *names)
     prepare_kmes(topology)
 
@@ -106,9 +108,11 @@ def write_site(topology, site):
     directory, gid = sites.etc(site), topology.uid(site)
     os.makedirs(f"{directory}/qkd/links.d")
     os.makedirs(f"{directory}/qkd/tls")
-    user = f"qkd:x:{gid}:{gid}::/var/lib/qkd:/usr/sbin/nologin"
-    _write(f"{directory}/passwd", _with_user("/etc/passwd", user))
-    _write(f"{directory}/group", _with_user("/etc/group", f"qkd:x:{gid}:"))
+    _write(f"{directory}/passwd", _with("/etc/passwd", [
+        f"qkd:x:{gid}:{gid}::/var/lib/qkd:/usr/sbin/nologin",
+        *(f"{name}:x:{uid}:{uid}::/nonexistent:/bin/sh" for name, uid in PEOPLE.items())]))
+    _write(f"{directory}/group", _with("/etc/group", [
+        f"qkd:x:{gid}:qkd-member", *(f"{name}:x:{uid}:" for name, uid in PEOPLE.items())]))
     _write(f"{directory}/machine-id", f"{gid:032x}\n")
     _write(f"{directory}/journald.conf", JOURNAL)
     _write(f"{directory}/dbus.conf", BUS)
@@ -226,8 +230,9 @@ def _copy(source, target, mode=0o644, gid=0):
     os.chmod(target, mode)
 
 
-def _with_user(path, line):
-    """The machine's table with our user's line in place of any of that name."""
+def _with(path, ours):
+    """The machine's table with our lines in place of any of those names."""
+    names = {line.partition(":")[0] for line in ours}
     with open(path, encoding="utf-8") as file:
-        lines = [old for old in file.read().splitlines() if not re.match(r"qkd:", old)]
-    return "\n".join([*lines, line]) + "\n"
+        lines = [old for old in file.read().splitlines() if old.partition(":")[0] not in names]
+    return "\n".join([*lines, *ours]) + "\n"
