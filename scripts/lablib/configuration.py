@@ -65,6 +65,8 @@ def prepare_host():
     """What all sites share: quotas, the helper at its place, the rules that call it."""
     for name, value in SYSCTLS.items():
         host.raise_sysctl(name, value)
+    for uid in (KME_UID, *PEOPLE.values()):
+        host.own_keys_of(uid)
     for path in ("/etc/qkd", "/var/lib/qkd", sites.UPCALL):
         host.make_directory(path)
     built = f"{sites.BUILD}/bin/qkd-request-key"
