@@ -11,9 +11,10 @@
 #include "common/issue-record.h"
 #include "common/name.h"
 
-#define ISSUE_ENTRY_MAX_KEYS  1024
-#define ISSUE_ENTRY_MAX_BYTES (128 + 2 * 64 + 8 * ISSUE_ENTRY_MAX_KEYS)
-#define ISSUE_NO_OWNER        UINT32_MAX /* nobody at this site has claimed it */
+#define ISSUE_ENTRY_MAX_KEYS      1024
+#define ISSUE_ENTRY_MAX_BYTES     (128 + 2 * 64 + 8 * ISSUE_ENTRY_MAX_KEYS)
+#define ISSUE_ENTRY_KEY_MAX_BYTES (ISSUE_RECORD_KEY_BYTES + 160)
+#define ISSUE_NO_OWNER            UINT32_MAX /* nobody at this site has claimed it */
 
 enum issue_entry_type {
 	ISSUE_ENTRY_START = ISSUE_RECORD_PRIVATE, /* the daemon has opened the record */
@@ -69,7 +70,8 @@ struct issue_list {
 	uint64_t sequences[ISSUE_ENTRY_MAX_KEYS];
 };
 
-/* Each answers the number of bytes, at most ISSUE_ENTRY_MAX_BYTES. */
+/* Each answers the number of bytes, at most ISSUE_ENTRY_MAX_BYTES, of a key's entry at most
+ * ISSUE_ENTRY_KEY_MAX_BYTES. */
 size_t issue_entry_build_start(const struct issue_start *start, uint8_t *ret_bytes);
 size_t issue_entry_build_key(const struct issue_key *key, uint8_t *ret_bytes);
 size_t issue_entry_build_label(const struct issue_label *label, uint8_t *ret_bytes);

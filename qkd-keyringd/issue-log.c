@@ -180,7 +180,7 @@ int issue_log_ahead(struct issue_log *log, const struct issue_record_ahead *ahea
 
 int issue_log_key(struct issue_log *log, const struct issue_key *key)
 {
-	uint8_t bytes[ISSUE_ENTRY_MAX_BYTES];
+	uint8_t bytes[ISSUE_ENTRY_KEY_MAX_BYTES];
 
 	return append(log, ISSUE_RECORD_KEY, bytes, issue_entry_build_key(key, bytes));
 }

@@ -34,13 +34,16 @@ struct storage;
 struct pool;
 struct channel_identity;
 struct site_transport;
+struct site_peer;
 
 /* A key on its way to a requester; stays `delivering` until delivery_report(). */
 struct issued_key {
 	struct uuid id;
 	const struct secret *key; /* borrowed */
 	uint32_t key_bits;
-	uint32_t expires_sec; /* of the label or reservation, 0: none */
+	uint32_t expires_sec; /* how long the requester's key is to live: the rest of its label's
+			       * time, the site's label_ttl_sec where there is no label; 0: for ever
+			       */
 	struct delivery *delivery;
 };
 
@@ -149,3 +152,5 @@ void issuer_set_identity(struct issuer *issuer, struct channel_identity *identit
 int issuer_rescan(struct issuer *issuer);
 /* Gives a connection to a peer by other means than the network (tests); see site-peer.h. */
 int issuer_attach(struct issuer *issuer, const char *peer, struct site_transport *transport);
+/* Where what such a connection receives goes; NULL for no such peer. */
+struct site_peer *issuer_site_peer(struct issuer *issuer, const char *peer);

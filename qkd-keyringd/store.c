@@ -422,6 +422,41 @@ bool store_file_is_known(const struct store *store, uint32_t directory, uint32_t
 	return find_block(store, place) != NULL;
 }
 
+static int foreach_in_block(const struct block *block, struct store_place place,
+			    int (*each)(const struct store_line *line, void *userdata),
+			    void *userdata)
+{
+	int r = 0;
+
+	for (uint32_t i = 0; r >= 0 && i < KEYFILE_LINES; i++, place.sequence++) {
+		struct store_line line = {
+			.place = place,
+			.state = block->lines[i] & STATE_MASK,
+			.leased = block->lines[i] & FLAG_LEASED,
+			.erased = block->lines[i] & FLAG_ERASED,
+		};
+
+		if (line.state != STORE_KEY_ABSENT)
+			r = each(&line, userdata);
+	}
+	return r;
+}
+
+int store_foreach(const struct store *store, uint32_t number,
+		  int (*each)(const struct store_line *line, void *userdata), void *userdata)
+{
+	const struct directory *directory = &store->directories[number];
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < directory->block_count; i++) {
+		struct store_place place = {number, (uint64_t)i * KEYFILE_LINES};
+
+		if (directory->blocks[i])
+			r = foreach_in_block(directory->blocks[i], place, each, userdata);
+	}
+	return r;
+}
+
 const struct store_counts *store_counts(const struct store *store)
 {
 	return &store->counts;

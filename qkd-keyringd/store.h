@@ -82,4 +82,13 @@ bool store_set_erased(struct store *store, struct store_place place);
 void store_drop_file(struct store *store, uint32_t directory, uint32_t number);
 bool store_file_is_known(const struct store *store, uint32_t directory, uint32_t number);
 
+/* Every line of a directory that is known. A negative answer ends it. */
+struct store_line {
+	struct store_place place;
+	enum store_key_state state;
+	bool leased, erased;
+};
+int store_foreach(const struct store *store, uint32_t directory,
+		  int (*each)(const struct store_line *line, void *userdata), void *userdata);
+
 const struct store_counts *store_counts(const struct store *store);

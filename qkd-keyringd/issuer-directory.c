@@ -1,0 +1,321 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * The key directories and the index: what a directory has is put into its peer's store at start and
+ * whenever linkd tells of more; what a store has used up is erased there.
+ */
+
+#include "common/events.h"
+#include "common/pool.h"
+#include "qkd-keyringd/issuer-private.h"
+
+struct issuer_directory *issuer_directory_free(struct issuer_directory *directory)
+{
+	if (directory)
+		free(directory->destroyed);
+	free(directory);
+	return NULL;
+}
+DEFINE_CLEANUP(struct issuer_directory *, issuer_directory_free);
+
+struct issuer_directory *issuer_directory_find(struct issuer_store *store, const struct uuid *uuid,
+					       uint32_t generation)
+{
+	for (size_t i = store->directory_count; i-- > 0;) {
+		struct issuer_directory *directory = store->directories[i];
+
+		if (directory->on_disk.store.generation == generation &&
+		    uuid_equal(&directory->on_disk.store.uuid, uuid))
+			return directory;
+	}
+	return NULL;
+}
+
+struct issuer_directory *issuer_directory_of(const struct issuer_store *store,
+					     struct store_place place)
+{
+	return store->directories[place.directory];
+}
+
+enum store_key_state issuer_directory_look_up(struct issuer_store *store, const struct uuid *uuid,
+					      uint32_t generation, uint64_t sequence,
+					      struct store_place *ret, bool *ret_gone)
+{
+	struct issuer_directory *directory = issuer_directory_find(store, uuid, generation);
+	struct store_place place = {.sequence = sequence};
+	enum store_key_state state = STORE_KEY_ABSENT;
+
+	*ret_gone = false;
+	if (!directory)
+		return STORE_KEY_ABSENT;
+	place.directory = directory->index;
+	state = store_state(store->store, place);
+	if (state == STORE_KEY_ABSENT)
+		*ret_gone = directory->scanned != UINT64_MAX && sequence < directory->scanned;
+	else
+		*ret = place;
+	return state;
+}
+
+static int add_directory(struct issuer_store *store, const struct store_directory *on_disk,
+			 struct issuer_directory **ret)
+{
+	_cleanup_(issuer_directory_freep) struct issuer_directory *directory =
+		calloc(1, sizeof(*directory));
+	struct issuer_directory **larger;
+	int r;
+
+	if (!directory)
+		return -ENOMEM;
+	directory->store = store;
+	directory->on_disk = *on_disk;
+	directory->run_ahead_keys = store->issuer->run_ahead_keys;
+	list_init(&directory->waiter.link);
+	larger = reallocarray(store->directories, store->directory_count + 1, sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	store->directories = larger;
+	r = store_directory_first(store->issuer->keys, on_disk, &directory->scanned);
+	if (r >= 0)
+		r = store_add_directory(store->store, on_disk->store.key_bits, &directory->index);
+	if (r < 0)
+		return r;
+	*ret = directory;
+	store->directories[store->directory_count++] = TAKE_PTR(directory);
+	return 0;
+}
+
+static struct issuer_directory *find_by_name(const struct issuer *issuer, const char *name)
+{
+	for (size_t i = 0; i < issuer->store_count; i++)
+		for (size_t j = 0; j < issuer->stores[i]->directory_count; j++)
+			if (str_equal(issuer->stores[i]->directories[j]->on_disk.name, name))
+				return issuer->stores[i]->directories[j];
+	return NULL;
+}
+
+/* *ret is NULL for a directory that is not ours to issue from. */
+int issuer_directory_open(struct issuer *issuer, const char *name, struct issuer_directory **ret)
+{
+	struct store_directory on_disk;
+	struct issuer_store *store;
+	int r;
+
+	*ret = find_by_name(issuer, name);
+	if (*ret)
+		return 0;
+	r = store_directory_read(issuer->keys, name, &on_disk);
+	if (r < 0)
+		return r;
+	store = issuer_find_store(issuer, on_disk.store.peer);
+	if (!store || on_disk.store.foreign_consumer)
+		return 0;
+	return add_directory(store, &on_disk, ret);
+}
+
+struct arrival {
+	struct issuer_directory *directory;
+	size_t added;
+};
+
+static enum store_key_state state_of_line(enum keyfile_line line)
+{
+	switch (line) {
+	case KEYFILE_LINE_KEY:
+		return STORE_KEY_AVAILABLE;
+	case KEYFILE_LINE_ERASED:
+		return STORE_KEY_ISSUED;
+	case KEYFILE_LINE_DAMAGED:
+		break;
+	}
+	return STORE_KEY_DESTROYED;
+}
+
+static uint32_t pack_tag(const struct issuer *issuer, const struct issuer_directory *directory)
+{
+	for (size_t i = 0; i < issuer->store_count; i++)
+		if (issuer->stores[i] == directory->store)
+			return (uint32_t)(i * STORE_MAX_DIRECTORIES + directory->index);
+	return UINT32_MAX;
+}
+
+void issuer_directory_erase_later(const struct issuer_directory *directory, uint64_t sequence)
+{
+	struct issuer *issuer = directory->store->issuer;
+
+	if (keyfile_erase_add(issuer->erase, pack_tag(issuer, directory), sequence) < 0)
+		log_warning("no memory to note a key for erasure: it is erased at the next start");
+	issuer_loop_chores(issuer);
+}
+
+/* The peer was refused this key because it had not come. */
+static bool take_doomed(struct issuer_store *store, const struct uuid *id)
+{
+	struct id_node *node = id_table_find(&store->doomed, id);
+
+	if (!node)
+		return false;
+	id_table_remove(&store->doomed, node);
+	free(node);
+	return true;
+}
+
+static int on_line(uint64_t sequence, const struct uuid *id, enum keyfile_line line, void *userdata)
+{
+	struct arrival *arrival = userdata;
+	struct issuer_store *store = arrival->directory->store;
+	struct store_place place = {arrival->directory->index, sequence};
+	int r = store_add_key(store->store, place, id, state_of_line(line));
+
+	if (r == -EEXIST) {
+		log_event(LOG_WARNING, EVENT_STORES_DIFFER,
+			  &(struct log_fields){.peer = store->peer_name, .key_id = id},
+			  "key id occurs twice; the second key, %s number %llu, is not used",
+			  arrival->directory->on_disk.name, (unsigned long long)sequence);
+		return 0;
+	}
+	if (r < 0)
+		return r;
+	arrival->added++;
+	if (line == KEYFILE_LINE_ERASED && store_set_erased(store->store, place))
+		issuer_directory_erase_later(arrival->directory, sequence); /* only to unlink it */
+	else if (line == KEYFILE_LINE_KEY && take_doomed(store, id))
+		issuer_directory_end_key(store, place, STORE_KEY_DESTROYED);
+	return 0;
+}
+
+int issuer_directory_scan(struct issuer_directory *directory)
+{
+	struct issuer_store *store = directory->store;
+	struct arrival arrival = {.directory = directory};
+	uint64_t next;
+	int r;
+
+	if (directory->scanned == UINT64_MAX)
+		return 0;
+	r = store_directory_scan(store->issuer->keys, &directory->on_disk, directory->scanned,
+				 on_line, &arrival, &next);
+	if (r < 0)
+		return r;
+	directory->scanned = next;
+	if (arrival.added == 0 || store->issuer->starting)
+		return 0;
+	store->want_refused = false;
+	issuer_supply_run_ahead(store);
+	issuer_serve_arrived(store);
+	issuer_operation_wake(&store->seeking);
+	issuer_supply_wake(store);
+	issuer_store_changed(store);
+	return 0;
+}
+
+static int scan_entry(const char *name, void *userdata)
+{
+	struct issuer *issuer = userdata;
+	struct issuer_directory *directory;
+	int r;
+
+	if (*name == '.')
+		return 0;
+	r = issuer_directory_open(issuer, name, &directory);
+	if (r >= 0 && directory && directory->scanned == UINT64_MAX)
+		r = store_directory_first(issuer->keys, &directory->on_disk, &directory->scanned);
+	if (r >= 0 && directory)
+		r = issuer_directory_scan(directory);
+	/* One directory that cannot be read does not keep the others from being used. */
+	if (r < 0 && r != -ENOMEM)
+		log_warning("key directory %s is left alone: %s", name, strerror(-r));
+	return r == -ENOMEM ? r : 0;
+}
+
+int issuer_directory_scan_all(struct issuer *issuer)
+{
+	int r = issuer->keys->ops->list(issuer->keys, ".", scan_entry, issuer);
+
+	return r == -ENOENT ? 0 : r;
+}
+
+int issuer_directory_read_key(struct issuer_store *store, struct store_place place,
+			      struct secret **ret)
+{
+	struct issuer_directory *directory = issuer_directory_of(store, place);
+	const struct uuid *id = store_id(store->store, place);
+	_cleanup_(secret_freep) struct secret *key = NULL;
+	int r = -ENOKEY;
+
+	if (store->issuer->pool)
+		r = pool_take(store->issuer->pool, store->peer_name, id, &key);
+	if (r >= 0 && key->size_bytes * 8 != directory->on_disk.store.key_bits) {
+		key = secret_free(key);
+		r = -ENOKEY;
+	}
+	if (r < 0)
+		r = store_directory_read_key(store->issuer->keys, &directory->on_disk,
+					     place.sequence, &key);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(key);
+	return 0;
+}
+
+static struct issuer_directory *unpack_tag(const struct issuer *issuer, uint32_t tag)
+{
+	struct issuer_store *store = issuer->stores[tag / STORE_MAX_DIRECTORIES];
+
+	return store->directories[tag % STORE_MAX_DIRECTORIES];
+}
+
+void issuer_directory_end_key(struct issuer_store *store, struct store_place place,
+			      enum store_key_state state)
+{
+	struct issuer_directory *directory = issuer_directory_of(store, place);
+	struct issuer *issuer = store->issuer;
+	struct issue_key entry = {
+		.key = {.store = directory->on_disk.store.uuid,
+			.generation = directory->on_disk.store.generation,
+			.sequence = place.sequence,
+			.state = state == STORE_KEY_ISSUED ? ISSUE_KEY_ISSUED
+							   : ISSUE_KEY_DESTROYED},
+	};
+
+	store_set_state(store->store, place, state);
+	issuer_check_log(issuer, issue_log_key(issuer->log, &entry));
+	issuer_directory_erase_later(directory, place.sequence);
+	if (issuer->pool)
+		(void)pool_discard(issuer->pool, store->peer_name, store_id(store->store, place));
+	issuer_store_changed(store);
+	issuer_loop_chores(issuer);
+	issuer_loop_flush_soon(issuer);
+}
+
+static bool locate(uint32_t tag, const char **ret_directory, const struct keyfile_store **ret,
+		   void *userdata)
+{
+	struct issuer_directory *directory = unpack_tag(userdata, tag);
+
+	*ret_directory = directory->on_disk.name;
+	*ret = &directory->on_disk.store;
+	return true;
+}
+
+static bool erased(uint32_t tag, uint64_t sequence, void *userdata)
+{
+	struct issuer_directory *directory = unpack_tag(userdata, tag);
+	struct store_place place = {directory->index, sequence};
+	struct store *store = directory->store->store;
+
+	if (!store_set_erased(store, place))
+		return false;
+	store_drop_file(store, directory->index, keyfile_number(sequence));
+	return true;
+}
+
+int issuer_directory_erase(struct issuer *issuer)
+{
+	static const struct keyfile_erase_handler handler = {locate, erased};
+	int r = keyfile_erase_flush(issuer->erase, &handler, issuer);
+
+	if (r < 0)
+		issuer_loop_chores(issuer);
+	return r;
+}

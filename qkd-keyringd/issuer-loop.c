@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * When things happen: one flush at the end of the loop's iteration that writes the record, sends
+ * what may be sent, syncs if somebody waits for the disk, and calls back; and the timers, each
+ * armed only while it has something to wait for, so that an idle daemon sleeps.
+ */
+
+#include <time.h>
+
+#include "common/events.h"
+#include "common/pool.h"
+#include "qkd-keyringd/issuer-private.h"
+
+/* After everything that is ready has been handled: what it asks for shares one write. */
+#define PRIORITY_BATCH (SD_EVENT_PRIORITY_NORMAL + 10)
+#define PRIORITY_NOW   (SD_EVENT_PRIORITY_NORMAL - 10)
+
+void issuer_fail(struct issuer *issuer, int result, const char *what)
+{
+	if (issuer->failed)
+		return;
+	issuer->failed = true;
+	log_event(LOG_ERR, EVENT_DISK_FAILED, &(struct log_fields){.error = -result}, "%s: %s",
+		  what, strerror(-result));
+	if (issuer->handler->on_fatal)
+		issuer->handler->on_fatal(result, what, issuer->userdata);
+}
+
+void issuer_check_log(struct issuer *issuer, int result)
+{
+	if (result < 0)
+		issuer_fail(issuer, result, "the issue record cannot be written");
+}
+
+static void send_outboxes(struct issuer *issuer)
+{
+	for (size_t i = 0; i < issuer->store_count; i++)
+		site_peer_flush(issuer->stores[i]->peer);
+}
+
+int issuer_loop_flush(struct issuer *issuer)
+{
+	int r = 0;
+
+	if (issuer->failed)
+		return -EIO;
+	r = issue_log_write(issuer->log);
+	if (r >= 0)
+		send_outboxes(issuer);
+	/* What waits for the disk may append and wait again. */
+	while (r >= 0 && !issuer->failed && issue_log_has_waiters(issuer->log)) {
+		r = issue_log_sync(issuer->log);
+		if (r >= 0)
+			r = issue_log_write(issuer->log);
+		if (r >= 0)
+			send_outboxes(issuer);
+	}
+	issuer_check_log(issuer, r);
+	return r;
+}
+
+static int arm(sd_event_source *source, uint64_t usec)
+{
+	int r = sd_event_source_set_time(source, usec);
+
+	return r < 0 ? r : sd_event_source_set_enabled(source, SD_EVENT_ONESHOT);
+}
+
+static bool is_armed(sd_event_source *source)
+{
+	return sd_event_source_get_enabled(source, NULL) > 0;
+}
+
+static int on_flush(sd_event_source *source, void *userdata)
+{
+	struct issuer *issuer = userdata;
+
+	if (issuer->flush_wishes >= ISSUER_FLUSH_BATCH)
+		(void)sd_event_source_set_priority(source, PRIORITY_BATCH);
+	issuer->flush_wishes = 0;
+	if (issuer_loop_flush(issuer) < 0)
+		return 0;
+	issuer_operation_call_finished(issuer);
+	if (issue_log_is_dirty(issuer->log) && !is_armed(issuer->sync_timer))
+		(void)arm(issuer->sync_timer, issuer_now(issuer) + ISSUER_LAZY_SYNC_USEC);
+	return 0;
+}
+
+void issuer_loop_flush_soon(struct issuer *issuer)
+{
+	if (!issuer->flush)
+		return;
+	if (++issuer->flush_wishes == ISSUER_FLUSH_BATCH)
+		(void)sd_event_source_set_priority(issuer->flush, PRIORITY_NOW);
+	(void)sd_event_source_set_enabled(issuer->flush, SD_EVENT_ONESHOT);
+}
+
+static int on_sync_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct issuer *issuer = userdata;
+
+	if (issuer->failed)
+		return 0;
+	issuer_check_log(issuer, issue_log_sync(issuer->log));
+	issuer_loop_flush_soon(issuer);
+	return 0;
+}
+
+static void keep_earliest(uint64_t *earliest, uint64_t usec)
+{
+	if (usec && (*earliest == 0 || usec < *earliest))
+		*earliest = usec;
+}
+
+static int on_deadline_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct issuer *issuer = userdata;
+	uint64_t now = issuer_now(issuer), next = 0;
+
+	issuer->deadline_armed_usec = 0;
+	keep_earliest(&next, issuer_operation_time_out(issuer, now));
+	for (size_t i = 0; i < issuer->store_count; i++) {
+		keep_earliest(&next, issuer_serve_time_out(issuer->stores[i], now));
+		keep_earliest(&next, issuer_label_home_time_out(issuer->stores[i], now));
+	}
+	if (next)
+		issuer_loop_deadline(issuer, next);
+	return 0;
+}
+
+/* The timer may be early, for something that is over: then it is set anew when it fires. */
+void issuer_loop_deadline(struct issuer *issuer, uint64_t usec)
+{
+	if (issuer->deadline_armed_usec && issuer->deadline_armed_usec <= usec)
+		return;
+	issuer->deadline_armed_usec = usec;
+	(void)arm(issuer->deadline_timer, usec);
+}
+
+static int on_expiry_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct issuer *issuer = userdata;
+	uint64_t clock = issuer_clock(issuer), next = 0;
+
+	issuer->expiry_armed_usec = 0;
+	for (size_t i = 0; i < issuer->store_count; i++) {
+		struct issuer_store *store = issuer->stores[i];
+
+		reservation_expire(store, clock);
+		issuer_label_home_expire(store, clock);
+		keep_earliest(&next, reservation_next_expiry(store));
+		keep_earliest(&next, issuer_label_home_next_expiry(store));
+	}
+	if (next)
+		issuer_loop_expiry(issuer, next);
+	return 0;
+}
+
+/* At most once a second: each look goes through all reservations and labels. */
+void issuer_loop_expiry(struct issuer *issuer, uint64_t clock_usec)
+{
+	uint64_t soonest = issuer_clock(issuer) + USEC_PER_SEC;
+
+	clock_usec = MAX(clock_usec, soonest);
+	if (issuer->expiry_armed_usec && issuer->expiry_armed_usec <= clock_usec)
+		return;
+	issuer->expiry_armed_usec = clock_usec;
+	(void)arm(issuer->expiry_timer, clock_usec);
+}
+
+static void tell_changed(struct issuer_store *store)
+{
+	struct issuer *issuer = store->issuer;
+
+	if (!store->changed)
+		return;
+	store->changed = false;
+	if (issuer->handler->on_store_changed)
+		issuer->handler->on_store_changed(store->peer_name, issuer->userdata);
+}
+
+static int on_chores_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct issuer *issuer = userdata;
+
+	if (issuer->failed)
+		return 0;
+	for (size_t i = 0; i < issuer->store_count; i++)
+		issuer_tell_flush(issuer->stores[i]);
+	/* Tried again with the next chores: whatever could not be erased is issued all the same. */
+	if (issuer_directory_erase(issuer) < 0)
+		log_warning("used keys could not be erased from the key files yet");
+	if (issuer->pool)
+		(void)pool_unlink_wiped(issuer->pool, false);
+	issuer_replay_compact(issuer);
+	for (size_t i = 0; i < issuer->store_count; i++)
+		tell_changed(issuer->stores[i]);
+	return 0;
+}
+
+void issuer_loop_chores(struct issuer *issuer)
+{
+	if (issuer->chores_timer && !is_armed(issuer->chores_timer))
+		(void)arm(issuer->chores_timer, issuer_now(issuer) + ISSUER_CHORES_USEC);
+}
+
+static int add_timer(struct issuer *issuer, clockid_t clock, uint64_t accuracy_usec,
+		     sd_event_time_handler_t handler, sd_event_source **ret)
+{
+	int r = sd_event_add_time(issuer->event, ret, clock, UINT64_MAX, accuracy_usec, handler,
+				  issuer);
+
+	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+int issuer_loop_start(struct issuer *issuer)
+{
+	int r = sd_event_add_defer(issuer->event, &issuer->flush, on_flush, issuer);
+
+	if (r >= 0)
+		r = sd_event_source_set_priority(issuer->flush, PRIORITY_BATCH);
+	if (r >= 0)
+		r = sd_event_source_set_enabled(issuer->flush, SD_EVENT_OFF);
+	if (r >= 0)
+		r = add_timer(issuer, CLOCK_MONOTONIC, USEC_PER_MSEC, on_sync_timer,
+			      &issuer->sync_timer);
+	if (r >= 0)
+		r = add_timer(issuer, CLOCK_MONOTONIC, USEC_PER_MSEC, on_deadline_timer,
+			      &issuer->deadline_timer);
+	if (r >= 0)
+		r = add_timer(issuer, CLOCK_MONOTONIC, 20 * USEC_PER_MSEC, on_chores_timer,
+			      &issuer->chores_timer);
+	if (r >= 0)
+		r = add_timer(issuer, CLOCK_REALTIME, USEC_PER_SEC, on_expiry_timer,
+			      &issuer->expiry_timer);
+	return r;
+}
+
+void issuer_loop_stop(struct issuer *issuer)
+{
+	sd_event_source_disable_unref(issuer->flush);
+	sd_event_source_disable_unref(issuer->sync_timer);
+	sd_event_source_disable_unref(issuer->deadline_timer);
+	sd_event_source_disable_unref(issuer->chores_timer);
+	sd_event_source_disable_unref(issuer->expiry_timer);
+	issuer->flush = issuer->sync_timer = issuer->deadline_timer = NULL;
+	issuer->chores_timer = issuer->expiry_timer = NULL;
+}

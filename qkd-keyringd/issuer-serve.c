@@ -1,0 +1,388 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Answering the peer: marking its keys, withdrawing a mark, saying what has become of a key of
+ * ours. Everything here is idempotent by the request's id, because a peer asks again after every
+ * new connection.
+ */
+
+#include "common/events.h"
+#include "qkd-keyringd/issuer-private.h"
+
+/* A mark of keys that have not arrived: looked at again when keys come, answered at its deadline.
+ */
+struct held_mark {
+	struct list link;
+	struct site_message message;
+	uint64_t deadline_usec;
+};
+
+static void free_held(struct issuer_store *store, struct held_mark *held)
+{
+	list_remove(&held->link);
+	store->held_count--;
+	site_message_done(&held->message);
+	free(held);
+}
+
+static void answer(struct issuer_store *store, const struct site_message *message)
+{
+	if (site_peer_answer(store->peer, message) < 0)
+		site_peer_lost(store->peer, "out of memory");
+}
+
+void issuer_serve_done(struct issuer_store *store, const struct uuid *request)
+{
+	answer(store, &(struct site_message){.type = SITE_DONE, .request = *request});
+}
+
+static void log_difference(struct issuer_store *store, const struct uuid *id)
+{
+	unsigned suppressed;
+
+	if (log_ratelimit_pass(&store->differ_limit, &suppressed))
+		log_event(LOG_WARNING, EVENT_STORES_DIFFER,
+			  &(struct log_fields){.peer = store->peer_name, .key_id = id},
+			  "site %s has another key under this number, or it was used here before; "
+			  "it is not handed out (%u more)",
+			  store->peer_name, suppressed);
+}
+
+/* The peer's key, available here: it is reserved for whoever asks for it by its id. */
+static enum site_verdict mark_available(struct issuer_store *store,
+					const struct site_message *message,
+					struct store_place place)
+{
+	struct reservation *reservation;
+
+	if (*message->label)
+		return issuer_label_guest_mark(store, message, place);
+	if (reservation_new(store, place, &reservation) < 0)
+		return SITE_VERDICT_REFUSED;
+	reservation->by_peer = true;
+	reservation->request = message->request;
+	reservation->expires_usec = issuer_clock(store->issuer) + message->hold_sec * USEC_PER_SEC;
+	reservation_record(reservation, STORE_KEY_RESERVED);
+	return SITE_VERDICT_OK;
+}
+
+static bool is_marked_for(const struct reservation *reservation, const struct site_message *message)
+{
+	if (*message->label)
+		return reservation->label && str_equal(reservation->label->name, message->label) &&
+		       reservation->label->generation == message->label_generation;
+	return uuid_equal(&reservation->request, &message->request);
+}
+
+/* SITE_VERDICT_UNKNOWN: it is not here, and may still come. */
+static enum site_verdict mark_one(struct issuer_store *store, const struct site_message *message,
+				  size_t i)
+{
+	const struct site_keys *keys = &message->keys;
+	struct reservation *reservation;
+	struct store_place place;
+	bool gone;
+	enum store_key_state state = issuer_directory_look_up(store, &keys->store, keys->generation,
+							      keys->sequences[i], &place, &gone);
+
+	if (state == STORE_KEY_ABSENT)
+		return gone ? SITE_VERDICT_REFUSED : SITE_VERDICT_UNKNOWN;
+	if (!uuid_equal(store_id(store->store, place), &keys->ids[i])) {
+		log_difference(store, &keys->ids[i]);
+		return SITE_VERDICT_REFUSED;
+	}
+	reservation = reservation_at(store, place);
+	if (reservation && is_marked_for(reservation, message))
+		return SITE_VERDICT_OK;
+	if (state == STORE_KEY_AVAILABLE && !store_is_own(store->store, place))
+		return mark_available(store, message, place);
+	log_difference(store, &keys->ids[i]);
+	return SITE_VERDICT_REFUSED;
+}
+
+/* A key of our half, reserved for the peer's request in place of one that it cannot have. All
+ * alternatives of one answer are of one directory. */
+static bool add_alternative(struct issuer_store *store, const struct site_message *message,
+			    struct site_keys *keys)
+{
+	struct issuer_directory *directory =
+		keys->count ? issuer_directory_find(store, &keys->store, keys->generation) : NULL;
+	struct reservation *reservation;
+	struct store_place place;
+
+	if (!issuer_supply_next(store, 0, directory ? &directory->index : NULL, &place) ||
+	    reservation_new(store, place, &reservation) < 0)
+		return false;
+	issuer_supply_run_ahead(store);
+	directory = issuer_directory_of(store, place);
+	reservation->by_peer = true;
+	reservation->request = message->request;
+	reservation->expires_usec = issuer_clock(store->issuer) + message->hold_sec * USEC_PER_SEC;
+	reservation_record(reservation, STORE_KEY_RESERVED);
+	keys->store = directory->on_disk.store.uuid;
+	keys->generation = directory->on_disk.store.generation;
+	keys->ids[keys->count] = reservation->node.id;
+	keys->sequences[keys->count++] = place.sequence;
+	return true;
+}
+
+/* Refused because it did not come in time: should it come, it is destroyed. */
+static void doom(struct issuer_store *store, const struct uuid *id)
+{
+	struct id_node *node;
+
+	if (store->doomed.count >= ISSUER_MAX_HELD)
+		return;
+	node = calloc(1, sizeof(*node));
+	if (!node)
+		return;
+	node->id = *id;
+	if (id_table_add(&store->doomed, node) < 0)
+		free(node);
+}
+
+static int finish_verdicts(struct issuer_store *store, const struct site_message *message,
+			   struct site_message *reply)
+{
+	reply->keys.ids = calloc(message->keys.count, sizeof(struct uuid));
+	reply->keys.sequences = calloc(message->keys.count, sizeof(uint64_t));
+	if (!reply->keys.ids || !reply->keys.sequences)
+		return -ENOMEM;
+	for (size_t i = 0; i < message->keys.count; i++) {
+		char *verdict = &reply->verdicts[i];
+
+		if (*verdict == SITE_VERDICT_UNKNOWN) {
+			doom(store, &message->keys.ids[i]);
+			*verdict = SITE_VERDICT_REFUSED;
+		}
+		if (*verdict == SITE_VERDICT_REFUSED && !*message->label &&
+		    add_alternative(store, message, &reply->keys))
+			*verdict = SITE_VERDICT_ALTERNATIVE;
+	}
+	return 0;
+}
+
+/* False: some keys may still come, and there is time. Marking twice is harmless. */
+static bool try_mark(struct issuer_store *store, const struct site_message *message, bool last)
+{
+	_cleanup_(site_message_done) struct site_message reply = {
+		.type = SITE_MARKED,
+		.request = message->request,
+	};
+	bool all_ok = true;
+
+	reply.verdicts = calloc(message->keys.count + 1, 1);
+	for (size_t i = 0; reply.verdicts && i < message->keys.count; i++) {
+		enum site_verdict verdict = mark_one(store, message, i);
+
+		if (verdict == SITE_VERDICT_UNKNOWN && !last)
+			return false;
+		reply.verdicts[i] = (char)verdict;
+		all_ok &= verdict == SITE_VERDICT_OK;
+	}
+	if (!reply.verdicts || (!all_ok && finish_verdicts(store, message, &reply) < 0))
+		site_peer_lost(store->peer, "out of memory");
+	else
+		answer(store, &reply);
+	issuer_operation_wake(&store->seeking);
+	return true;
+}
+
+static int copy_mark(const struct site_message *message, struct site_message *ret)
+{
+	size_t count = message->keys.count;
+	struct site_message copy = *message;
+
+	copy.verdicts = NULL;
+	copy.keys.ids = calloc(count, sizeof(struct uuid));
+	copy.keys.sequences = calloc(count, sizeof(uint64_t));
+	if (!copy.keys.ids || !copy.keys.sequences) {
+		site_message_done(&copy);
+		return -ENOMEM;
+	}
+	memcpy(copy.keys.ids, message->keys.ids, count * sizeof(struct uuid));
+	memcpy(copy.keys.sequences, message->keys.sequences, count * sizeof(uint64_t));
+	*ret = copy;
+	return 0;
+}
+
+static int hold_mark(struct issuer_store *store, const struct site_message *message)
+{
+	struct held_mark *held;
+
+	if (store->held_count >= ISSUER_MAX_HELD || message->wait_msec == 0)
+		return -ENOBUFS;
+	held = calloc(1, sizeof(*held));
+	if (!held)
+		return -ENOMEM;
+	if (copy_mark(message, &held->message) < 0) {
+		free(held);
+		return -ENOMEM;
+	}
+	held->deadline_usec = issuer_now(store->issuer) + message->wait_msec * USEC_PER_MSEC;
+	list_init(&held->link);
+	list_append(&store->held, &held->link);
+	store->held_count++;
+	issuer_loop_deadline(store->issuer, held->deadline_usec);
+	return 0;
+}
+
+/* The peer's own keys only, and a label only from its home. */
+static bool mark_is_proper(const struct issuer_store *store, const struct site_message *message)
+{
+	return !*message->label || (!store->leads && message->keys.count == 1);
+}
+
+static void serve_mark(struct issuer_store *store, const struct site_message *message)
+{
+	if (!mark_is_proper(store, message)) {
+		site_peer_lost(store->peer, "a label's mark from a site that is not its home");
+		return;
+	}
+	if (!try_mark(store, message, false) && hold_mark(store, message) < 0)
+		(void)try_mark(store, message, true);
+}
+
+void issuer_serve_arrived(struct issuer_store *store)
+{
+	LIST_FOREACH (link, &store->held) {
+		struct held_mark *held = LIST_ENTRY(link, struct held_mark, link);
+
+		if (try_mark(store, &held->message, false))
+			free_held(store, held);
+	}
+}
+
+uint64_t issuer_serve_time_out(struct issuer_store *store, uint64_t now_usec)
+{
+	uint64_t next = 0;
+
+	LIST_FOREACH (link, &store->held) {
+		struct held_mark *held = LIST_ENTRY(link, struct held_mark, link);
+
+		if (held->deadline_usec <= now_usec) {
+			(void)try_mark(store, &held->message, true);
+			free_held(store, held);
+		} else if (next == 0 || held->deadline_usec < next) {
+			next = held->deadline_usec;
+		}
+	}
+	return next;
+}
+
+void issuer_serve_drop_held(struct issuer_store *store)
+{
+	while (!list_is_empty(&store->held))
+		free_held(store, LIST_ENTRY(store->held.next, struct held_mark, link));
+}
+
+static void drop_held_of(struct issuer_store *store, const struct uuid *request)
+{
+	LIST_FOREACH (link, &store->held) {
+		struct held_mark *held = LIST_ENTRY(link, struct held_mark, link);
+
+		if (uuid_equal(&held->message.request, request))
+			free_held(store, held);
+	}
+}
+
+static enum site_verdict withdraw_one(struct issuer_store *store,
+				      const struct site_message *message, size_t i)
+{
+	const struct site_keys *keys = &message->keys;
+	struct reservation *reservation = reservation_find(store, &keys->ids[i]);
+	struct store_place place;
+	bool gone;
+	enum store_key_state state = issuer_directory_look_up(store, &keys->store, keys->generation,
+							      keys->sequences[i], &place, &gone);
+
+	if (state == STORE_KEY_AVAILABLE || (state == STORE_KEY_ABSENT && !gone))
+		return SITE_VERDICT_NEVER;
+	if (reservation && uuid_equal(&reservation->request, &message->request) &&
+	    !reservation_is_busy(reservation))
+		reservation_end(reservation, STORE_KEY_DESTROYED);
+	return SITE_VERDICT_DESTROYED;
+}
+
+static void serve_withdraw(struct issuer_store *store, const struct site_message *message)
+{
+	_cleanup_(site_message_done) struct site_message reply = {
+		.type = SITE_WITHDRAWN,
+		.request = message->request,
+		.verdicts = calloc(message->keys.count + 1, 1),
+	};
+
+	drop_held_of(store, &message->request);
+	if (!reply.verdicts) {
+		site_peer_lost(store->peer, "out of memory");
+		return;
+	}
+	for (size_t i = 0; i < message->keys.count; i++)
+		reply.verdicts[i] = (char)withdraw_one(store, message, i);
+	answer(store, &reply);
+}
+
+static enum site_verdict state_of(const struct issuer_store *store, const struct uuid *id)
+{
+	struct store_place place;
+
+	if (!store_find(store->store, id, &place))
+		return SITE_VERDICT_UNKNOWN;
+	switch (store_state(store->store, place)) {
+	case STORE_KEY_ABSENT:
+	case STORE_KEY_STATE_COUNT_:
+		return SITE_VERDICT_UNKNOWN;
+	case STORE_KEY_AVAILABLE:
+		return SITE_VERDICT_AVAILABLE;
+	case STORE_KEY_RESERVED:
+	case STORE_KEY_DELIVERING:
+		/* A label's key is had by its label only. */
+		return reservation_find(store, id)->label ? SITE_VERDICT_REFUSED
+							  : SITE_VERDICT_RESERVED;
+	case STORE_KEY_ISSUED:
+		return SITE_VERDICT_ISSUED;
+	case STORE_KEY_DESTROYED:
+		break;
+	}
+	return SITE_VERDICT_DESTROYED;
+}
+
+static void serve_query(struct issuer_store *store, const struct site_message *message)
+{
+	char verdicts[2] = {(char)state_of(store, &message->id)};
+
+	answer(store, &(struct site_message){.type = SITE_STATES,
+					     .request = message->request,
+					     .verdicts = verdicts});
+}
+
+void issuer_serve_request(struct issuer_store *store, const struct site_message *message)
+{
+	switch (message->type) {
+	case SITE_MARK:
+		return serve_mark(store, message);
+	case SITE_WITHDRAW:
+		return serve_withdraw(store, message);
+	case SITE_LABEL:
+		return issuer_label_home_ask(store, message);
+	case SITE_LABEL_END:
+		return issuer_label_guest_end(store, message);
+	case SITE_QUERY:
+		return serve_query(store, message);
+	case SITE_WANT:
+		return issuer_lease_wanted(store, message);
+	case SITE_LEASE:
+		return issuer_lease_came(store, message);
+	case SITE_DESTROYED:
+		return issuer_tell_heard(store, message);
+	case SITE_HELLO:
+	case SITE_MARKED:
+	case SITE_WITHDRAWN:
+	case SITE_LABELLED:
+	case SITE_STATES:
+	case SITE_GRANTED:
+	case SITE_DONE:
+	case SITE_MESSAGE_TYPE_COUNT_:
+		break; /* answers: site-peer.c has taken them */
+	}
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * A mark that nobody waits for any more, and that the peer may or may not have made: the key is
+ * neither issued nor given back until the peer has said which. Never marked, it is available again;
+ * marked, it is destroyed at both sites.
+ *
+ * If we crash meanwhile, the key is below the mark that runs ahead, without a record of its own,
+ * and is burnt at the next start.
+ */
+
+#include "qkd-keyringd/issuer-private.h"
+
+struct withdrawal {
+	struct issuer_store *store;
+	struct site_request request;
+	size_t count;
+	struct reservation **keys;
+};
+
+static void end_withdrawal(struct withdrawal *withdrawal)
+{
+	free(withdrawal->keys);
+	free(withdrawal);
+}
+
+static void withdrawn(struct site_request *request, const struct site_message *answer)
+{
+	struct withdrawal *withdrawal = CONTAINER_OF(request, struct withdrawal, request);
+	size_t known = strlen(answer->verdicts);
+
+	for (size_t i = 0; i < withdrawal->count; i++) {
+		if (i < known && answer->verdicts[i] == SITE_VERDICT_NEVER)
+			reservation_release(withdrawal->keys[i]);
+		else
+			reservation_end(withdrawal->keys[i], STORE_KEY_DESTROYED);
+	}
+	end_withdrawal(withdrawal);
+}
+
+static int ask(struct withdrawal *withdrawal)
+{
+	_cleanup_(site_message_done) struct site_message message = {
+		.type = SITE_WITHDRAW,
+		.request = withdrawal->keys[0]->request,
+	};
+	int r = reservation_list(withdrawal->keys, withdrawal->count, &message.keys);
+
+	return r < 0 ? r
+		     : site_peer_ask(withdrawal->store->peer, &withdrawal->request, &message,
+				     withdrawn);
+}
+
+void issuer_withdraw(struct issuer_store *store, struct reservation **keys, size_t count)
+{
+	struct withdrawal *withdrawal = calloc(1, sizeof(*withdrawal));
+	int r = -ENOMEM;
+
+	if (withdrawal) {
+		*withdrawal = (struct withdrawal){store, .count = count, .keys = keys};
+		r = ask(withdrawal);
+	}
+	if (r >= 0)
+		return;
+	/* It cannot be found out: destroyed is always right. */
+	for (size_t i = 0; i < count; i++) {
+		issuer_tell_destroyed(store, keys[i]->place);
+		reservation_end(keys[i], STORE_KEY_DESTROYED);
+	}
+	free(withdrawal);
+	free(keys);
+}

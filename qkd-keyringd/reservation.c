@@ -1,0 +1,276 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Keys that are spoken for: their owner, what for, until when, and their records. A key has a
+ * reservation from the moment it is chosen or marked until it is issued or destroyed.
+ */
+
+#include "qkd-keyringd/issuer-private.h"
+
+int reservation_new(struct issuer_store *store, struct store_place place, struct reservation **ret)
+{
+	struct reservation *reservation = calloc(1, sizeof(*reservation));
+	int r;
+
+	if (!reservation)
+		return -ENOMEM;
+	reservation->node.id = *store_id(store->store, place);
+	reservation->store = store;
+	reservation->place = place;
+	reservation->state = STORE_KEY_RESERVED;
+	reservation->owner = ISSUE_NO_OWNER;
+	list_init(&reservation->waiter.link);
+	list_init(&reservation->waiting);
+	r = id_table_add(&store->reservations, &reservation->node);
+	if (r < 0) {
+		free(reservation);
+		return r;
+	}
+	store_set_state(store->store, place, STORE_KEY_RESERVED);
+	*ret = reservation;
+	return 0;
+}
+
+struct reservation *reservation_find(const struct issuer_store *store, const struct uuid *id)
+{
+	struct id_node *node = id_table_find(&store->reservations, id);
+
+	return node ? CONTAINER_OF(node, struct reservation, node) : NULL;
+}
+
+struct reservation *reservation_at(const struct issuer_store *store, struct store_place place)
+{
+	const struct uuid *id = store_id(store->store, place);
+
+	return id ? reservation_find(store, id) : NULL;
+}
+
+int reservation_list(struct reservation *const *reservations, size_t count, struct site_keys *ret)
+{
+	struct reservation *first = reservations[0];
+	const struct keyfile_store *on_disk =
+		&issuer_directory_of(first->store, first->place)->on_disk.store;
+	struct site_keys keys = {on_disk->uuid, on_disk->generation, count};
+
+	keys.ids = calloc(count, sizeof(*keys.ids));
+	keys.sequences = calloc(count, sizeof(*keys.sequences));
+	if (!keys.ids || !keys.sequences) {
+		free(keys.ids);
+		free(keys.sequences);
+		return -ENOMEM;
+	}
+	for (size_t i = 0; i < count; i++) {
+		keys.ids[i] = reservations[i]->node.id;
+		keys.sequences[i] = reservations[i]->place.sequence;
+	}
+	*ret = keys;
+	return 0;
+}
+
+static struct uid_count *find_uid(struct issuer *issuer, uint32_t uid)
+{
+	for (size_t i = 0; i < issuer->uid_count; i++)
+		if (issuer->uids[i].uid == uid)
+			return &issuer->uids[i];
+	return NULL;
+}
+
+int reservation_check_quota(struct issuer *issuer, uint32_t owner, size_t count)
+{
+	const struct uid_count *uid = find_uid(issuer, owner);
+
+	return (uid ? uid->reserved : 0) + count > ISSUE_MAX_RESERVED_PER_UID ? -EDQUOT : 0;
+}
+
+static struct uid_count *make_uid(struct issuer *issuer, uint32_t owner)
+{
+	struct uid_count *larger, *uid = find_uid(issuer, owner);
+
+	if (uid)
+		return uid;
+	uid = find_uid(issuer, ISSUE_NO_OWNER); /* a place that was given up */
+	if (!uid) {
+		larger = reallocarray(issuer->uids, issuer->uid_count + 1, sizeof(*larger));
+		if (!larger)
+			return NULL;
+		issuer->uids = larger;
+		uid = &larger[issuer->uid_count++];
+	}
+	*uid = (struct uid_count){.uid = owner};
+	return uid;
+}
+
+static void drop_owner(struct reservation *reservation)
+{
+	struct uid_count *uid;
+
+	if (reservation->owner == ISSUE_NO_OWNER)
+		return;
+	uid = find_uid(reservation->store->issuer, reservation->owner);
+	reservation->owner = ISSUE_NO_OWNER;
+	if (uid && --uid->reserved == 0)
+		uid->uid = ISSUE_NO_OWNER;
+}
+
+int reservation_set_owner(struct reservation *reservation, uint32_t owner)
+{
+	struct uid_count *uid;
+
+	if (reservation->owner == owner)
+		return 0;
+	drop_owner(reservation);
+	if (owner == ISSUE_NO_OWNER)
+		return 0;
+	uid = make_uid(reservation->store->issuer, owner);
+	if (!uid)
+		return -ENOMEM;
+	uid->reserved++;
+	reservation->owner = owner;
+	return 0;
+}
+
+void reservation_entry(const struct reservation *reservation, struct issue_key *ret)
+{
+	struct issuer_directory *directory =
+		issuer_directory_of(reservation->store, reservation->place);
+	bool delivering = reservation->state == STORE_KEY_DELIVERING;
+
+	*ret = (struct issue_key){
+		.key = {.store = directory->on_disk.store.uuid,
+			.generation = directory->on_disk.store.generation,
+			.sequence = reservation->place.sequence,
+			.state = delivering ? ISSUE_KEY_DELIVERING : ISSUE_KEY_RESERVED},
+		.id = reservation->node.id,
+		.by_peer = reservation->by_peer,
+		.owner = reservation->owner,
+		.request = reservation->request,
+		.expires_usec = reservation->expires_usec,
+	};
+	if (reservation->label) {
+		strcpy(ret->label, reservation->label->name);
+		ret->label_generation = reservation->label->generation;
+	}
+}
+
+void reservation_record(struct reservation *reservation, enum store_key_state state)
+{
+	struct issuer_store *store = reservation->store;
+	struct issue_key entry;
+
+	if (state == STORE_KEY_RESERVED)
+		reservation->durable = false;
+	reservation->marking = false;
+	reservation->state = state;
+	store_set_state(store->store, reservation->place, state);
+	reservation_entry(reservation, &entry);
+	issuer_check_log(store->issuer, issue_log_key(store->issuer->log, &entry));
+	if (!reservation->label)
+		issuer_loop_expiry(store->issuer, reservation->expires_usec);
+	issuer_store_changed(store);
+	issuer_loop_flush_soon(store->issuer);
+}
+
+/* Those that wait for it look at it again, and find that it is gone. */
+static void unlink_reservation(struct reservation *reservation)
+{
+	struct issue_operation *claimant = TAKE_PTR(reservation->claimant);
+
+	if (reservation->delivery)
+		reservation->delivery->reservation = NULL;
+	reservation->delivery = NULL;
+	id_table_remove(&reservation->store->reservations, &reservation->node);
+	list_remove(&reservation->waiter.link);
+	drop_owner(reservation);
+	if (claimant) {
+		claimant->claim = NULL;
+		issuer_operation_wait(claimant, &reservation->waiting);
+	}
+}
+
+void reservation_free(struct reservation *reservation)
+{
+	unlink_reservation(reservation);
+	free(reservation);
+}
+
+static void wake_and_free(struct reservation *reservation)
+{
+	issuer_operation_wake(&reservation->waiting);
+	free(reservation);
+}
+
+void reservation_end(struct reservation *reservation, enum store_key_state state)
+{
+	struct label *label = reservation->label;
+
+	unlink_reservation(reservation);
+	issuer_directory_end_key(reservation->store, reservation->place, state);
+	if (label) {
+		label->reservation = NULL;
+		reservation->label = NULL;
+		if (state == STORE_KEY_ISSUED)
+			label->served = true;
+		issuer_label_key_ended(label);
+	}
+	wake_and_free(reservation);
+}
+
+void reservation_release(struct reservation *reservation)
+{
+	struct issuer_store *store = reservation->store;
+
+	unlink_reservation(reservation);
+	store_set_state(store->store, reservation->place, STORE_KEY_AVAILABLE);
+	issuer_store_changed(store);
+	wake_and_free(reservation);
+	issuer_supply_wake(store);
+}
+
+bool reservation_is_busy(const struct reservation *reservation)
+{
+	return reservation->delivery || reservation->claimant || reservation->marking;
+}
+
+struct expiry {
+	uint64_t clock_usec, next;
+};
+
+/* A label's key lives as long as the label. */
+static void expire_one(struct id_node *node, void *userdata)
+{
+	struct reservation *reservation = CONTAINER_OF(node, struct reservation, node);
+	struct expiry *expiry = userdata;
+	struct issuer_store *store = reservation->store;
+
+	if (reservation->label || reservation->marking)
+		return;
+	if (reservation->expires_usec > expiry->clock_usec || reservation_is_busy(reservation))
+		return;
+	issuer_tell_destroyed(store, reservation->place);
+	reservation_end(reservation, STORE_KEY_DESTROYED);
+}
+
+void reservation_expire(struct issuer_store *store, uint64_t clock_usec)
+{
+	struct expiry expiry = {.clock_usec = clock_usec};
+
+	id_table_foreach(&store->reservations, expire_one, &expiry);
+}
+
+static void look_at_expiry(struct id_node *node, void *userdata)
+{
+	const struct reservation *reservation = CONTAINER_OF(node, struct reservation, node);
+	struct expiry *expiry = userdata;
+
+	if (!reservation->label && !reservation->marking &&
+	    (expiry->next == 0 || reservation->expires_usec < expiry->next))
+		expiry->next = reservation->expires_usec;
+}
+
+uint64_t reservation_next_expiry(struct issuer_store *store)
+{
+	struct expiry expiry = {};
+
+	id_table_foreach(&store->reservations, look_at_expiry, &expiry);
+	return expiry.next;
+}
