@@ -183,12 +183,16 @@ static int set_by_name(json_t *object, const char *name, json_t *value)
 	return set_by_name(inner, name + length + 1, value);
 }
 
+/* Of words with dots between; other characters are in no setting's name, nor in a site's. */
 static bool name_is_whole(const char *name)
 {
+	static const char allowed[] =
+		"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.";
 	size_t length = strlen(name);
 
-	return length > 0 && length < CONFIG_POINTER_MAX_CHARS / 2 && name[0] != '.' &&
-	       name[length - 1] != '.' && !strstr(name, "..");
+	return length > 0 && length < CONFIG_POINTER_MAX_CHARS / 2 &&
+	       strspn(name, allowed) == length && name[0] != '.' && name[length - 1] != '.' &&
+	       !strstr(name, "..");
 }
 
 static int merge_argument(struct config *config, const char *argument)
