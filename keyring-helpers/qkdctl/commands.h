@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/* qkdctl's commands; each answers the exit status, and has told what went wrong. */
+
+#include "ctl.h"
+
+int command_status(struct ctl *ctl);
+int command_key_new(struct ctl *ctl);
+int command_key_get(struct ctl *ctl);
+int command_link_start(struct ctl *ctl);
+int command_link_stop(struct ctl *ctl);
+int command_device_list(struct ctl *ctl);

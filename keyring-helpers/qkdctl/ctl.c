@@ -1,0 +1,193 @@
+/* SPDX-License-Identifier: MIT */
+/* The connection to keyringd, and errors that say what to try. */
+
+#include "ctl.h"
+
+#include <stdarg.h>
+
+#include "ctl-message.h"
+
+void ctl_tell_error(const char *what, const char *reason, const char *try)
+{
+	fprintf(stderr, "qkdctl: %s: %s\n", what, reason);
+	if (try)
+		fprintf(stderr, "  try: %s\n", try);
+}
+
+/* By the D-Bus error's name; NULL for one that speaks for itself. */
+static const char *advice_for(const char *name)
+{
+	static const struct {
+		const char *name, *advice;
+	} table[] = {
+		{SD_BUS_ERROR_SERVICE_UNKNOWN, "systemctl status qkd-keyringd"},
+		{SD_BUS_ERROR_NAME_HAS_NO_OWNER, "systemctl status qkd-keyringd"},
+		{SD_BUS_ERROR_ACCESS_DENIED, "as root, or as a member of group qkd"},
+		{SD_BUS_ERROR_NO_REPLY, "journalctl -u qkd-keyringd"},
+		{"org.qkd.Error.NoSuchPeer", "qkdctl status, which lists the peers"},
+		{"org.qkd.Error.Timeout",
+		 "qkdctl status: is the peer connected, the link in SessionStarted, a key available?"},
+		{"org.qkd.Error.Spent", "qkdctl key new at either site: a key is had once"},
+		{"org.qkd.Error.NotAllowed",
+		 "another user; /etc/qkd/policy.json says who may, see qkd-policy.json(5)"},
+		{"org.qkd.Error.Quota", "later: collect or destroy the keys that are reserved"},
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(table); i++)
+		if (str_equal(table[i].name, name))
+			return table[i].advice;
+	return NULL;
+}
+
+static int tell_bus_error(const char *what, const sd_bus_error *error, int result)
+{
+	if (sd_bus_error_is_set(error))
+		ctl_tell_error(what, error->message, advice_for(error->name));
+	else
+		ctl_tell_error(what, strerror(-result), NULL);
+	return result;
+}
+
+static int call_message(struct ctl *ctl, sd_bus_message *call, uint64_t timeout_usec,
+			sd_bus_message **ret_reply)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	int r = sd_bus_call(ctl->bus, call, timeout_usec, &error, ret_reply);
+
+	return r < 0 ? tell_bus_error(sd_bus_message_get_member(call), &error, r) : 0;
+}
+
+int ctl_call(struct ctl *ctl, const char *member, uint64_t timeout_usec, sd_bus_message **ret_reply,
+	     const char *types, ...)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
+	va_list arguments;
+	int r = sd_bus_message_new_method_call(ctl->bus, &call, CTL_KEYRING_NAME, CTL_KEYRING_PATH,
+					       CTL_KEYRING_INTERFACE, member);
+
+	if (r >= 0) {
+		va_start(arguments, types);
+		r = sd_bus_message_appendv(call, types, arguments);
+		va_end(arguments);
+	}
+	if (r < 0)
+		return tell_bus_error(member, NULL, r);
+	r = call_message(ctl, call, timeout_usec, &reply);
+	if (r < 0)
+		return r;
+	if (ret_reply)
+		*ret_reply = TAKE_PTR(reply);
+	return 0;
+}
+
+static int call_standard(struct ctl *ctl, const char *interface, const char *member,
+			 const char *argument, sd_bus_message **ret_reply)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+	int r = sd_bus_message_new_method_call(ctl->bus, &call, CTL_KEYRING_NAME, CTL_KEYRING_PATH,
+					       interface, member);
+
+	if (r >= 0 && argument)
+		r = sd_bus_message_append(call, "s", argument);
+	if (r < 0)
+		return tell_bus_error(member, NULL, r);
+	return call_message(ctl, call, CTL_CALL_USEC, ret_reply);
+}
+
+static int tell_unreadable(int result)
+{
+	if (result < 0)
+		ctl_tell_error("keyringd's answer", strerror(-result), NULL);
+	return result;
+}
+
+int ctl_list_links(struct ctl *ctl, json_t **ret)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = ctl_call(ctl, "ListLinks", CTL_CALL_USEC, &reply, NULL);
+
+	return r < 0 ? r : tell_unreadable(ctl_message_read_list(reply, ret));
+}
+
+int ctl_list_stores(struct ctl *ctl, json_t **ret)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = call_standard(ctl, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL,
+			      &reply);
+
+	return r < 0 ? r
+		     : tell_unreadable(ctl_message_read_objects(reply, CTL_STORE_INTERFACE, ret));
+}
+
+const char *ctl_site(const struct ctl *ctl)
+{
+	return json_string_value(json_object_get(ctl->keyring, "site"));
+}
+
+static int read_keyring(struct ctl *ctl)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = call_standard(ctl, "org.freedesktop.DBus.Properties", "GetAll",
+			      CTL_KEYRING_INTERFACE, &reply);
+
+	if (r < 0)
+		return r;
+	r = ctl_message_read_properties(reply, &ctl->keyring);
+	if (r >= 0 && !ctl_site(ctl))
+		r = -EBADMSG;
+	return tell_unreadable(r);
+}
+
+int ctl_connect(struct ctl *ctl)
+{
+	int r = sd_bus_open_system(&ctl->bus);
+
+	if (r < 0) {
+		ctl_tell_error("the system bus", strerror(-r), "systemctl status dbus");
+		return r;
+	}
+	r = read_keyring(ctl);
+	if (r < 0)
+		return r;
+	if (ctl->site && !str_equal(ctl->site, ctl_site(ctl))) {
+		ctl_tell_error(ctl->site, "another site's keyringd is on this bus", ctl_site(ctl));
+		return -EHOSTUNREACH;
+	}
+	return 0;
+}
+
+void ctl_done(struct ctl *ctl)
+{
+	json_decref(ctl->keyring);
+	sd_bus_close_unref(ctl->bus);
+}
+
+/* write(2), because stdio would keep a copy of a key. */
+static int write_all(const char *text, size_t size)
+{
+	while (size > 0) {
+		ssize_t n = write(STDOUT_FILENO, text, size);
+
+		if (n < 0 && errno != EINTR)
+			return -errno;
+		text += MAX(n, (ssize_t)0);
+		size -= (size_t)MAX(n, (ssize_t)0);
+	}
+	return 0;
+}
+
+int ctl_print_json(const json_t *document)
+{
+	char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+	json_free_t wiping_free;
+	int r;
+
+	if (!text)
+		return -ENOMEM;
+	json_get_alloc_funcs(NULL, &wiping_free);
+	r = write_all(text, strlen(text));
+	if (r >= 0)
+		r = write_all("\n", 1);
+	wiping_free(text);
+	return r;
+}

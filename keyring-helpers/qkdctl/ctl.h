@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: MIT */
+#pragma once
+
+/*
+ * What the commands of qkdctl share: the words of the command line, the connection to keyringd, and
+ * how results and errors are told.
+ */
+
+#include <jansson.h>
+#include <systemd/sd-bus.h>
+
+#include "common/macros.h"
+
+#define CTL_CALL_USEC (10 * USEC_PER_SEC)
+#define CTL_LINK_USEC (25 * USEC_PER_SEC) /* starting a link may start its unit */
+
+#define CTL_EXIT_USAGE 2
+
+#define CTL_KEYRING_NAME      "org.qkd.Keyring1"
+#define CTL_KEYRING_PATH      "/org/qkd/Keyring1"
+#define CTL_KEYRING_INTERFACE "org.qkd.Keyring1"
+#define CTL_STORE_INTERFACE   "org.qkd.Keyring1.Store"
+
+struct ctl {
+	bool json, reveal;
+	const char *site; /* --site; NULL: whichever keyringd is on the bus */
+	uint32_t bits;    /* 0: the store's size */
+	char **words;     /* what follows the command */
+	sd_bus *bus;
+	json_t *keyring; /* keyringd's own properties, {"site", "version", "kernel_shared"} */
+};
+
+/* Connects and makes sure that it is the site that was asked for. Tells what is wrong. */
+int ctl_connect(struct ctl *ctl);
+void ctl_done(struct ctl *ctl);
+const char *ctl_site(const struct ctl *ctl);
+
+/* Calls a method of keyringd; the error has been told. ret_reply may be NULL. */
+int ctl_call(struct ctl *ctl, const char *member, uint64_t timeout_usec, sd_bus_message **ret_reply,
+	     const char *types, ...);
+/* All properties of every linkd: [{...}], and of every store; told on failure. */
+int ctl_list_links(struct ctl *ctl, json_t **ret);
+int ctl_list_stores(struct ctl *ctl, json_t **ret);
+
+/* On standard error, with what to try. */
+void ctl_tell_error(const char *what, const char *reason, const char *try);
+/* One document and a newline on standard output; the text is wiped. */
+int ctl_print_json(const json_t *document);
