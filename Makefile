@@ -111,10 +111,10 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS) $(B)/libsupport.a
 	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< $(GROUP) $(LDLIBS)
 
 # A fuzz target is LLVMFuzzerTestOneInput; replay-* runs its corpus as an ordinary test.
-$(B)/tests/fuzz/replay-%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(LIBS)
+$(B)/tests/fuzz/replay-%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(LIBS) $(B)/libsupport.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $(B)/tests/fuzz/$*.o $(B)/tests/fuzz/replay.o \
-		-Wl,--start-group $(LIBS) -Wl,--end-group $(LDLIBS)
+		$(GROUP) $(LDLIBS)
 
 check:
 	$(Q)scripts/check
