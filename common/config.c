@@ -125,7 +125,7 @@ static int compare_messages(const void *a, const void *b)
 
 void config_print_errors(const struct config *config, FILE *stream)
 {
-	const struct config_message *sorted[CONFIG_MAX_ERRORS];
+	const struct config_message *sorted[CONFIG_MAX_ERRORS] = {NULL};
 
 	for (size_t i = 0; i < config->message_count; i++)
 		sorted[i] = &config->messages[i];

@@ -10,10 +10,10 @@
 
 #include "common/secret.h"
 
-#define FRAME_HEADER_BYTES   4
-#define FRAME_MAX_JSON_BYTES (256u << 10)
+#define FRAME_HEADER_BYTES     4
+#define FRAME_MAX_JSON_BYTES   (256u << 10)
 #define FRAME_MAX_BINARY_BYTES (4u << 20)
-#define FRAME_MAX_JSON_DEPTH 8
+#define FRAME_MAX_JSON_DEPTH   8
 
 enum frame_kind {
 	FRAME_JSON,

@@ -24,29 +24,31 @@ int log_max_level(void);
 void log_line(int level, const char *format, ...) _printf_(2, 3);
 
 struct log_fields {
-	const char *peer;	   /* QKD_PEER= */
-	const char *link;	   /* QKD_LINK=, over the process's own */
+	const char *peer;          /* QKD_PEER= */
+	const char *link;          /* QKD_LINK=, over the process's own */
 	const struct uuid *key_id; /* QKD_KEY_ID= */
-	const char *label;	   /* QKD_LABEL= */
+	const char *label;         /* QKD_LABEL= */
 	const char *transaction;   /* QKD_TRANSACTION= */
-	const char *reason;	   /* QKD_REASON=, a word */
-	int error;		   /* ERRNO=, positive; 0 leaves it out */
+	const char *reason;        /* QKD_REASON=, a word */
+	int error;                 /* ERRNO=, positive; 0 leaves it out */
 };
 
 /* message_id: 32 hexadecimal digits. */
 void log_event(int level, const char *message_id, const struct log_fields *fields,
 	       const char *format, ...) _printf_(4, 5);
 
-#define log_debug(...)	 log_line(LOG_DEBUG, __VA_ARGS__)
-#define log_info(...)	 log_line(LOG_INFO, __VA_ARGS__)
+#define log_debug(...)   log_line(LOG_DEBUG, __VA_ARGS__)
+#define log_info(...)    log_line(LOG_INFO, __VA_ARGS__)
 #define log_warning(...) log_line(LOG_WARNING, __VA_ARGS__)
-#define log_error(...)	 log_line(LOG_ERR, __VA_ARGS__)
+#define log_error(...)   log_line(LOG_ERR, __VA_ARGS__)
 
-/* Takes every entry's "NAME=value" fields instead of the journal; NULL: the journal again. Tests. */
+/* Takes every entry's "NAME=value" fields instead of the journal; NULL: the journal again. Tests.
+ */
 typedef void (*log_sink_t)(const struct iovec *fields, size_t count, void *userdata);
 void log_set_sink(log_sink_t sink, void *userdata);
 
-/* Lets burst entries through per interval, then counts; for what a peer or requester can provoke. */
+/* Lets burst entries through per interval, then counts; for what a peer or requester can provoke.
+ */
 struct log_ratelimit {
 	uint64_t interval_usec;
 	unsigned burst;

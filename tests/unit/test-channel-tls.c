@@ -160,7 +160,7 @@ static void connect_with(const char *const *common_names)
 	SSL_CTX_free(context);
 }
 
-#define NAMES(...) ((const char *const[]){__VA_ARGS__ __VA_OPT__(, ) NULL})
+#define NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 Test(channel_tls, a_subject_that_is_no_single_site_name_is_refused)
 {
