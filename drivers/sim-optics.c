@@ -273,9 +273,14 @@ struct sim_optics *sim_optics_free(struct sim_optics *optics)
 	return NULL;
 }
 
+uint64_t sim_optics_sync_word(uint64_t sync_seed, uint64_t index)
+{
+	return prng_mix(prng_mix(sync_seed) ^ index);
+}
+
 bool sim_optics_sync_on(uint64_t sync_seed, uint64_t slot)
 {
-	return prng_mix(prng_mix(sync_seed) ^ (slot >> 6)) >> (slot & 63) & 1;
+	return sim_optics_sync_word(sync_seed, slot >> 6) >> (slot & 63) & 1;
 }
 
 /* The first slot at or after the next one that clicks, given ln(1 - gain). */

@@ -70,6 +70,8 @@ size_t sim_optics_draw(struct sim_optics *optics, uint64_t end_slot, struct sim_
 
 /* The public pattern of the synchronisation slots: is this pulse on? */
 bool sim_optics_sync_on(uint64_t sync_seed, uint64_t slot);
+/* The same for the 64 slots from 64 * index on, the first in the lowest bit. */
+uint64_t sim_optics_sync_word(uint64_t sync_seed, uint64_t index);
 
 /* The closed forms for one intensity, without dead time. */
 void sim_optics_expect(const struct sim_optics_parameters *parameters, unsigned intensity,
