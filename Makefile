@@ -119,7 +119,7 @@ $(B)/tests/fuzz/replay-%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(LIBS) $
 check:
 	$(Q)scripts/check
 bench: all benches
-	$(Q)scripts/bench $(BENCH)
+	$(Q)QKD_BUILD=$(abspath $(B)) scripts/bench $(BENCH)
 fuzz:
 	$(Q)scripts/fuzz $(TARGET)
 lint:

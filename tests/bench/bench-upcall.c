@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: MIT */
+// SPDX-License-Identifier: MIT
 /*
  * Measures request_key(2) to key in hand: COUNT labels of ours and as many keys of the floor's
  * helper, in turn, so that whatever else the machine does meets both alike. Prints the medians and

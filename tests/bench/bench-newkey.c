@@ -1,0 +1,223 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Measures GetNewKey through the bus against the two round trips that it cannot do without: an
+ * empty D-Bus call to the same daemon through the same bus, and an empty message over TLS 1.3 with
+ * the sites' certificates between the same two network namespaces, by bare OpenSSL. All three in
+ * turn, so that whatever else the machine does meets them alike. Run by tests/bench/bench-newkey.
+ */
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <sys/socket.h>
+#include <systemd/sd-bus.h>
+#include <time.h>
+
+#include "common/macros.h"
+
+#define MAX_COUNT   3000 /* reserved by one uid, and destroyed afterwards */
+#define WARM_UP     20
+#define FRAME_BYTES 6 /* an empty message of the site protocol: length and {} */
+
+static double now_usec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (double)now.tv_sec * 1e6 + (double)now.tv_nsec / 1e3;
+}
+
+static void fail(const char *what, const char *why)
+{
+	fprintf(stderr, "bench-newkey: %s: %s\n", what, why);
+	exit(EXIT_FAILURE);
+}
+
+static SSL_CTX *new_context(const SSL_METHOD *method, const char *directory, const char *site)
+{
+	SSL_CTX *context = SSL_CTX_new(method);
+	char ca[256], certificate[256], key[256];
+
+	snprintf(ca, sizeof(ca), "%s/ca.pem", directory);
+	snprintf(certificate, sizeof(certificate), "%s/%s.pem", directory, site);
+	snprintf(key, sizeof(key), "%s/%s.key", directory, site);
+	if (!context || !SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) ||
+	    SSL_CTX_load_verify_file(context, ca) != 1 ||
+	    SSL_CTX_use_certificate_chain_file(context, certificate) != 1 ||
+	    SSL_CTX_use_PrivateKey_file(context, key, SSL_FILETYPE_PEM) != 1)
+		fail("TLS", directory);
+	SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
+	return context;
+}
+
+static struct sockaddr_in address_of(const char *host, const char *port)
+{
+	struct sockaddr_in address = {
+		.sin_family = AF_INET,
+		.sin_port = htons((uint16_t)atoi(port)),
+	};
+
+	if (inet_pton(AF_INET, host, &address.sin_addr) != 1)
+		fail(host, "not an IPv4 address");
+	return address;
+}
+
+static SSL *new_session(SSL_CTX *context, int fd)
+{
+	SSL *ssl = SSL_new(context);
+	int on = 1;
+
+	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (!ssl || SSL_set_fd(ssl, fd) != 1)
+		fail("TLS", "no session");
+	return ssl;
+}
+
+/* serve HOST PORT DIRECTORY SITE: sends back what comes, until the other side has gone. */
+static int serve(char **words)
+{
+	struct sockaddr_in address = address_of(words[0], words[1]);
+	SSL_CTX *context = new_context(TLS_server_method(), words[2], words[3]);
+	int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+	char frame[FRAME_BYTES];
+	SSL *ssl;
+
+	setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
+	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+	    listen(listener, 1) < 0)
+		fail("listen", strerror(errno));
+	printf("ready\n");
+	fflush(stdout);
+	ssl = new_session(context, accept(listener, NULL, NULL));
+	if (SSL_accept(ssl) != 1)
+		fail("accept", "TLS handshake");
+	while (SSL_read(ssl, frame, sizeof(frame)) == FRAME_BYTES &&
+	       SSL_write(ssl, frame, sizeof(frame)) == FRAME_BYTES)
+		;
+	return EXIT_SUCCESS;
+}
+
+static SSL *connect_to(char **words)
+{
+	struct sockaddr_in address = address_of(words[0], words[1]);
+	SSL_CTX *context = new_context(TLS_client_method(), words[2], words[3]);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	SSL *ssl;
+
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+		fail("connect", strerror(errno));
+	ssl = new_session(context, fd);
+	if (SSL_connect(ssl) != 1)
+		fail("connect", "TLS handshake");
+	return ssl;
+}
+
+static double time_round_trip(SSL *ssl)
+{
+	char frame[FRAME_BYTES] = {0, 0, 0, 2, '{', '}'};
+	double start = now_usec();
+
+	if (SSL_write(ssl, frame, sizeof(frame)) != FRAME_BYTES ||
+	    SSL_read(ssl, frame, sizeof(frame)) != FRAME_BYTES)
+		fail("round trip", "connection lost");
+	return now_usec() - start;
+}
+
+static double time_empty_call(sd_bus *bus)
+{
+	double start = now_usec();
+	int r = sd_bus_call_method(bus, "org.qkd.Keyring1", "/org/qkd/Keyring1",
+				   "org.freedesktop.DBus.Peer", "Ping", NULL, NULL, NULL);
+
+	if (r < 0)
+		fail("Ping", strerror(-r));
+	return now_usec() - start;
+}
+
+static double time_new_key(sd_bus *bus, const char *peer, sd_bus_message **ret_reply)
+{
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	double start = now_usec();
+	int r = sd_bus_call_method(bus, "org.qkd.Keyring1", "/org/qkd/Keyring1", "org.qkd.Keyring1",
+				   "GetNewKey", &error, ret_reply, "su", peer, 0);
+
+	if (r < 0)
+		fail("GetNewKey", error.message ? error.message : strerror(-r));
+	return now_usec() - start;
+}
+
+static void destroy(sd_bus *bus, const char *peer, sd_bus_message *reply)
+{
+	const char *id;
+
+	if (sd_bus_message_read(reply, "s", &id) > 0)
+		sd_bus_call_method(bus, "org.qkd.Keyring1", "/org/qkd/Keyring1", "org.qkd.Keyring1",
+				   "DestroyKey", NULL, NULL, "ss", peer, id);
+	sd_bus_message_unref(reply);
+}
+
+static int compare(const void *a, const void *b)
+{
+	double x = *(const double *)a, y = *(const double *)b;
+
+	return (x > y) - (x < y);
+}
+
+static void print_line(const char *name, double value, double call, double trip, const char *note)
+{
+	printf("{\"bench\":\"%s\",\"value\":%.1f,\"unit\":\"us\",\"floor\":%.1f,\"ratio\":%.2f,"
+	       "\"note\":\"%s; floor: empty D-Bus call %.1f us + empty TLS round trip %.1f us\"}\n",
+	       name, value, call + trip, value / (call + trip), note, call, trip);
+}
+
+static void report(double *keys, double *calls, double *trips, unsigned count)
+{
+	unsigned median = count / 2, p99 = (count * 99 + 99) / 100 - 1;
+
+	qsort(keys, count, sizeof(*keys), compare);
+	qsort(calls, count, sizeof(*calls), compare);
+	qsort(trips, count, sizeof(*trips), compare);
+	print_line("newkey", keys[median], calls[median], trips[median],
+		   "GetNewKey through the bus, median");
+	print_line("newkey-p99", keys[p99], calls[p99], trips[p99], "the same, 99th percentile");
+}
+
+/* run COUNT PEER HOST PORT DIRECTORY SITE */
+static int run(char **words)
+{
+	static double keys[MAX_COUNT], calls[MAX_COUNT], trips[MAX_COUNT];
+	static sd_bus_message *replies[WARM_UP + MAX_COUNT];
+	unsigned count = (unsigned)strtoul(words[0], NULL, 10);
+	SSL *ssl = connect_to(words + 2);
+	sd_bus *bus;
+	int r = sd_bus_open_system(&bus);
+
+	if (count == 0 || count > MAX_COUNT)
+		fail(words[0], "not a count of 1 to 3000");
+	if (r < 0)
+		fail("bus", strerror(-r));
+	for (unsigned i = 0; i < WARM_UP + count; i++) {
+		unsigned at = i < WARM_UP ? 0 : i - WARM_UP;
+
+		keys[at] = time_new_key(bus, words[1], &replies[i]);
+		calls[at] = time_empty_call(bus);
+		trips[at] = time_round_trip(ssl);
+	}
+	report(keys, calls, trips, count);
+	for (unsigned i = 0; i < WARM_UP + count; i++)
+		destroy(bus, words[1], replies[i]);
+	sd_bus_flush_close_unref(bus);
+	return EXIT_SUCCESS;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc == 6 && str_equal(argv[1], "serve"))
+		return serve(argv + 2);
+	if (argc == 8 && str_equal(argv[1], "run"))
+		return run(argv + 2);
+	fprintf(stderr, "Usage: bench-newkey serve HOST PORT DIRECTORY SITE\n"
+			"       bench-newkey run COUNT PEER HOST PORT DIRECTORY SITE\n");
+	return 2;
+}
