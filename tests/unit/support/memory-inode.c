@@ -75,6 +75,8 @@ void memory_inode_write(struct memory_inode *inode, const void *data, uint64_t s
 {
 	uint64_t new_size = MAX(inode->size, offset + size);
 
+	if (size == 0)
+		return;
 	note_change(inode, offset, size, new_size);
 	memcpy(inode->bytes + offset, data, (size_t)size);
 	inode->size = new_size;
@@ -189,9 +191,10 @@ void memory_inode_crash(struct memory_inode *inode, enum memory_crash crash, mem
 {
 	uint64_t synced_size;
 
-	inode->is_sync_lost = false;
-	if (crash == MEMORY_CRASH_PROCESS || inode->change_count == 0)
+	/* What a failed sync has lost goes with the process, too: its pages count as clean. */
+	if (crash == MEMORY_CRASH_PROCESS && !inode->is_sync_lost)
 		return;
+	inode->is_sync_lost = false;
 	roll_back(inode);
 	synced_size = inode->size;
 	for (size_t i = 0; crash == MEMORY_CRASH_CHOOSE && i < inode->change_count; i++)

@@ -5,21 +5,7 @@
  */
 
 #include "tests/unit/support/memory-inode.h"
-
-struct name {
-	char text[MEMORY_STORAGE_NAME_MAX];
-	int inode;
-};
-
-struct names {
-	size_t count;
-	struct name entries[MEMORY_STORAGE_NAMES];
-};
-
-struct renaming {
-	char from[MEMORY_STORAGE_NAME_MAX], to[MEMORY_STORAGE_NAME_MAX]; /* "" when none */
-	int inode;
-};
+#include "tests/unit/support/memory-names.h"
 
 struct handle {
 	int inode; /* -1: closed */
@@ -29,9 +15,7 @@ struct handle {
 struct memory_storage {
 	struct storage base;
 	struct memory_inode inodes[MEMORY_STORAGE_INODES];
-	struct names current, durable;
-	struct renaming renamings[MEMORY_STORAGE_RENAMINGS];
-	size_t renaming_count;
+	struct memory_names names;
 	struct handle handles[MEMORY_STORAGE_HANDLES];
 	uint64_t operations, syncs, capacity;
 	uint64_t fail_at, off_at; /* UINT64_MAX: never */
@@ -86,61 +70,6 @@ static enum fault next_fault(struct memory_storage *memory, int *ret_error)
  * Names
  */
 
-static int find_name(const struct names *names, const char *text)
-{
-	for (size_t i = 0; i < names->count; i++)
-		if (str_equal(names->entries[i].text, text))
-			return (int)i;
-	return -1;
-}
-
-static int inode_of(const struct names *names, const char *text)
-{
-	int i = find_name(names, text);
-
-	return i < 0 ? -1 : names->entries[i].inode;
-}
-
-static void forget_name(struct names *names, const char *text)
-{
-	int i = find_name(names, text);
-
-	if (i >= 0)
-		names->entries[i] = names->entries[--names->count];
-}
-
-static void put_name(struct names *names, const char *text, int inode)
-{
-	forget_name(names, text);
-	if (names->count == MEMORY_STORAGE_NAMES)
-		abort();
-	strcpy(names->entries[names->count].text, text);
-	names->entries[names->count++].inode = inode;
-}
-
-static void apply_renaming(struct names *names, const struct renaming *renaming)
-{
-	if (renaming->from[0])
-		forget_name(names, renaming->from);
-	if (renaming->to[0])
-		put_name(names, renaming->to, renaming->inode);
-}
-
-static bool is_in(const char *name, const char *directory)
-{
-	const char *slash = strchr(name, '/');
-
-	if (str_equal(directory, "."))
-		return !slash;
-	return slash && strlen(directory) == (size_t)(slash - name) &&
-	       strncmp(name, directory, strlen(directory)) == 0;
-}
-
-static bool belongs_to(const struct renaming *renaming, const char *directory)
-{
-	return is_in(renaming->to[0] ? renaming->to : renaming->from, directory);
-}
-
 static bool parent_exists(const struct memory_storage *memory, const char *name)
 {
 	char parent[MEMORY_STORAGE_NAME_MAX];
@@ -150,7 +79,7 @@ static bool parent_exists(const struct memory_storage *memory, const char *name)
 	if (!slash)
 		return true;
 	snprintf(parent, sizeof(parent), "%.*s", (int)(slash - name), name);
-	inode = inode_of(&memory->current, parent);
+	inode = memory_names_find(&memory->names, parent);
 	return inode >= 0 && memory->inodes[inode].is_directory;
 }
 
@@ -165,59 +94,16 @@ static int check_name(const struct memory_storage *memory, const char *name)
 	return parent_exists(memory, name) ? 0 : -ENOENT;
 }
 
-/* The first count operations on the directory become durable; the rest stay or are forgotten. */
-static void settle_directory(struct memory_storage *memory, const char *directory, size_t count,
-			     bool keep_rest)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < memory->renaming_count; i++) {
-		struct renaming *renaming = &memory->renamings[i];
-		bool ours = belongs_to(renaming, directory);
-
-		if (ours && count > 0) {
-			apply_renaming(&memory->durable, renaming);
-			count--;
-		} else if (!ours || keep_rest) {
-			memory->renamings[kept++] = *renaming;
-		}
-	}
-	memory->renaming_count = kept;
-}
-
-static void note_renaming(struct memory_storage *memory, const char *from, const char *to,
-			  int inode)
-{
-	struct renaming *renaming;
-
-	if (memory->renaming_count == MEMORY_STORAGE_RENAMINGS)
-		abort();
-	renaming = &memory->renamings[memory->renaming_count++];
-	strcpy(renaming->from, from);
-	strcpy(renaming->to, to);
-	renaming->inode = inode;
-	apply_renaming(&memory->current, renaming);
-}
-
 /*
  * Inodes
  */
 
 static bool is_referenced(const struct memory_storage *memory, int inode)
 {
-	for (size_t i = 0; i < memory->current.count; i++)
-		if (memory->current.entries[i].inode == inode)
-			return true;
-	for (size_t i = 0; i < memory->durable.count; i++)
-		if (memory->durable.entries[i].inode == inode)
-			return true;
-	for (size_t i = 0; i < memory->renaming_count; i++)
-		if (memory->renamings[i].inode == inode)
-			return true;
 	for (size_t i = 0; i < MEMORY_STORAGE_HANDLES; i++)
 		if (memory->handles[i].inode == inode)
 			return true;
-	return false;
+	return memory_names_refer_to(&memory->names, inode);
 }
 
 static int take_inode(struct memory_storage *memory, bool is_directory)
@@ -239,56 +125,6 @@ static int take_inode(struct memory_storage *memory, bool is_directory)
  * Crashes
  */
 
-static void crash_directory(struct memory_storage *memory, const char *directory,
-			    enum memory_crash crash, memory_choose_t choose, void *userdata)
-{
-	unsigned count = 0;
-
-	for (size_t i = 0; i < memory->renaming_count; i++)
-		count += belongs_to(&memory->renamings[i], directory);
-	if (count == 0)
-		return;
-	if (crash == MEMORY_CRASH_LOSE)
-		count = 0;
-	else
-		count = choose(count + 1, userdata);
-	settle_directory(memory, directory, count, false);
-}
-
-/* Names in directories that a crash has lost. */
-static void drop_orphans(struct memory_storage *memory)
-{
-	for (size_t i = 0; i < memory->current.count;) {
-		const char *name = memory->current.entries[i].text;
-
-		if (parent_exists(memory, name))
-			i++;
-		else
-			memory->current.entries[i] =
-				memory->current.entries[--memory->current.count];
-	}
-	memory->durable = memory->current;
-}
-
-static void crash_names(struct memory_storage *memory, enum memory_crash crash,
-			memory_choose_t choose, void *userdata)
-{
-	char directory[MEMORY_STORAGE_NAME_MAX];
-
-	while (memory->renaming_count > 0) {
-		const struct renaming *first = &memory->renamings[0];
-		const char *name = first->to[0] ? first->to : first->from;
-		const char *slash = strchr(name, '/');
-
-		snprintf(directory, sizeof(directory), "%.*s", slash ? (int)(slash - name) : 1,
-			 slash ? name : ".");
-		crash_directory(memory, directory, crash, choose, userdata);
-	}
-	memcpy(&memory->current, &memory->durable,
-	       offsetof(struct names, entries) + memory->durable.count * sizeof(struct name));
-	drop_orphans(memory);
-}
-
 void memory_storage_crash(struct memory_storage *memory, enum memory_crash crash,
 			  memory_choose_t choose, void *userdata)
 {
@@ -296,7 +132,7 @@ void memory_storage_crash(struct memory_storage *memory, enum memory_crash crash
 		if (memory->inodes[i].is_used)
 			memory_inode_crash(&memory->inodes[i], crash, choose, userdata);
 	if (crash != MEMORY_CRASH_PROCESS)
-		crash_names(memory, crash, choose, userdata);
+		memory_names_crash(&memory->names, crash, choose, userdata);
 	for (size_t i = 0; i < MEMORY_STORAGE_HANDLES; i++)
 		memory->handles[i].inode = -1;
 	memory->fail_at = memory->off_at = UINT64_MAX;
@@ -328,7 +164,7 @@ static int make_inode(struct memory_storage *memory, const char *name, bool is_d
 {
 	int inode = take_inode(memory, is_directory);
 
-	note_renaming(memory, "", name, inode);
+	memory_names_note(&memory->names, "", name, inode);
 	return inode;
 }
 
@@ -341,7 +177,7 @@ static int memory_open(struct storage *storage, const char *name, int flags)
 	r = check_name(memory, name);
 	if (r < 0)
 		return r;
-	inode = inode_of(&memory->current, name);
+	inode = memory_names_find(&memory->names, name);
 	if (inode < 0 && !is_create)
 		return -ENOENT;
 	if (inode >= 0 && is_create && flags & STORAGE_EXCLUSIVE)
@@ -444,7 +280,7 @@ static int memory_sync(struct storage *storage, int file)
 	case FAULT_NONE:
 		break;
 	case FAULT_ERROR:
-		inode->is_sync_lost = true;
+		inode->is_sync_lost |= !memory->is_off;
 		return error;
 	case FAULT_POWER: /* some of it may have been written: the crash decides */
 		return error;
@@ -473,18 +309,18 @@ static int memory_rename(struct storage *storage, const char *from, const char *
 		r = check_name(memory, to);
 	if (r < 0)
 		return r;
-	inode = inode_of(&memory->current, from);
+	inode = memory_names_find(&memory->names, from);
 	if (inode < 0)
 		return -ENOENT;
-	RETURN_ON_FAULT(memory, (note_renaming(memory, from, to, inode), 0));
-	note_renaming(memory, from, to, inode);
+	RETURN_ON_FAULT(memory, (memory_names_note(&memory->names, from, to, inode), 0));
+	memory_names_note(&memory->names, from, to, inode);
 	return 0;
 }
 
 static bool is_empty(const struct memory_storage *memory, const char *directory)
 {
-	for (size_t i = 0; i < memory->current.count; i++)
-		if (is_in(memory->current.entries[i].text, directory))
+	for (size_t i = 0; i < memory->names.current.count; i++)
+		if (memory_names_is_in(memory->names.current.entries[i].text, directory))
 			return false;
 	return true;
 }
@@ -497,13 +333,13 @@ static int memory_remove(struct storage *storage, const char *name)
 	r = check_name(memory, name);
 	if (r < 0)
 		return r;
-	inode = inode_of(&memory->current, name);
+	inode = memory_names_find(&memory->names, name);
 	if (inode < 0)
 		return -ENOENT;
 	if (memory->inodes[inode].is_directory && !is_empty(memory, name))
 		return -ENOTEMPTY;
-	RETURN_ON_FAULT(memory, (note_renaming(memory, name, "", inode), 0));
-	note_renaming(memory, name, "", inode);
+	RETURN_ON_FAULT(memory, (memory_names_note(&memory->names, name, "", inode), 0));
+	memory_names_note(&memory->names, name, "", inode);
 	return 0;
 }
 
@@ -515,7 +351,7 @@ static int memory_make_directory(struct storage *storage, const char *name)
 	r = check_name(memory, name);
 	if (r < 0)
 		return r;
-	if (find_name(&memory->current, name) >= 0)
+	if (memory_names_find(&memory->names, name) >= 0)
 		return -EEXIST;
 	RETURN_ON_FAULT(memory, make_inode(memory, name, true));
 	make_inode(memory, name, true);
@@ -529,14 +365,14 @@ static int memory_sync_directory(struct storage *storage, const char *name)
 
 	memory->syncs++;
 	if (!str_equal(name, ".")) {
-		inode = inode_of(&memory->current, name);
+		inode = memory_names_find(&memory->names, name);
 		if (inode < 0 || !memory->inodes[inode].is_directory)
 			return inode < 0 ? -ENOENT : -ENOTDIR;
 	}
 	RETURN_ON_FAULT(memory, 0);
 	if (memory->syncs_fail)
 		return -EIO;
-	settle_directory(memory, name, SIZE_MAX, true);
+	memory_names_sync(&memory->names, name);
 	return 0;
 }
 
@@ -544,19 +380,19 @@ static int memory_list(struct storage *storage, const char *name,
 		       int (*entry)(const char *name, void *userdata), void *userdata)
 {
 	struct memory_storage *memory = of(storage);
-	struct names *names;
+	struct memory_table *names;
 	int r = 0;
 
-	if (!str_equal(name, ".") && inode_of(&memory->current, name) < 0)
+	if (!str_equal(name, ".") && memory_names_find(&memory->names, name) < 0)
 		return -ENOENT;
 	names = malloc(sizeof(*names)); /* a copy: entry() may change them */
 	if (!names)
 		return -ENOMEM;
-	*names = memory->current;
+	*names = memory->names.current;
 	for (size_t i = 0; r == 0 && i < names->count; i++) {
 		const char *text = names->entries[i].text, *slash = strchr(text, '/');
 
-		if (is_in(text, name))
+		if (memory_names_is_in(text, name))
 			r = entry(slash ? slash + 1 : text, userdata);
 	}
 	free(names);
@@ -618,7 +454,7 @@ struct storage *memory_storage_storage(struct memory_storage *memory)
 void memory_storage_reset(struct memory_storage *memory)
 {
 	memory_storage_crash(memory, MEMORY_CRASH_PROCESS, NULL, NULL);
-	memory->current.count = memory->durable.count = memory->renaming_count = 0;
+	memory_names_reset(&memory->names);
 	for (int i = 0; i < MEMORY_STORAGE_INODES; i++)
 		if (memory->inodes[i].is_used)
 			memory_inode_empty(&memory->inodes[i]);
@@ -633,13 +469,7 @@ int memory_storage_copy(struct memory_storage *target, const struct memory_stora
 			memory_inode_copy(&target->inodes[i], &source->inodes[i]);
 		else if (target->inodes[i].is_used)
 			memory_inode_empty(&target->inodes[i]);
-	memcpy(&target->current, &source->current,
-	       offsetof(struct names, entries) + source->current.count * sizeof(struct name));
-	memcpy(&target->durable, &source->durable,
-	       offsetof(struct names, entries) + source->durable.count * sizeof(struct name));
-	memcpy(target->renamings, source->renamings,
-	       source->renaming_count * sizeof(struct renaming));
-	target->renaming_count = source->renaming_count;
+	memory_names_copy(&target->names, &source->names);
 	memcpy(&target->handles, &source->handles,
 	       sizeof(*source) - offsetof(struct memory_storage, handles));
 	return 0;
@@ -684,7 +514,7 @@ uint64_t memory_storage_syncs(const struct memory_storage *memory)
 uint8_t *memory_storage_content(struct memory_storage *memory, const char *name,
 				size_t *ret_size_bytes)
 {
-	int inode = inode_of(&memory->current, name);
+	int inode = memory_names_find(&memory->names, name);
 
 	if (inode < 0)
 		return NULL;
