@@ -134,6 +134,8 @@ int issue_log_open(struct storage *state, const struct issue_log_handler *handle
 	log->userdata = userdata;
 	log->clean = true;
 	r = state->ops->make_directory(state, ISSUE_RECORD_DIRECTORY);
+	if (r >= 0)
+		r = state->ops->sync_directory(state, ".");
 	if (r < 0 && r != -EEXIST)
 		return r;
 	r = wal_open(state, ISSUE_RECORD_DIRECTORY "/" ISSUE_RECORD_FILE, ISSUE_RECORD_KIND, replay,

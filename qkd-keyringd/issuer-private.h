@@ -63,8 +63,9 @@ struct issuer_store {
 	struct list seeking; /* operations for ids that are not here, or not marked */
 	struct list held;    /* the peer's marks of keys that have not come */
 	size_t held_count;   /* with label questions */
-	struct list told;    /* issuer-tell.c: lists that the peer has not acknowledged */
-	struct list leases;  /* issuer-lease.c: likewise */
+	struct list withdrawals;
+	struct list told;   /* issuer-tell.c: lists that the peer has not acknowledged */
+	struct list leases; /* issuer-lease.c: likewise */
 	struct site_request want;
 	bool want_refused, lease_expected;
 
@@ -288,10 +289,11 @@ void issuer_serve_arrived(struct issuer_store *store);
 uint64_t issuer_serve_time_out(struct issuer_store *store, uint64_t now_usec);
 void issuer_serve_drop_held(struct issuer_store *store);
 void issuer_serve_done(struct issuer_store *store, const struct uuid *request);
-void issuer_serve_withdraw(struct issuer_store *store, const struct site_message *message);
 
 /* issuer-withdraw.c: keys whose mark has no known outcome */
 void issuer_withdraw(struct issuer_store *store, struct reservation **keys, size_t count);
+/* At an orderly end: what has no answer yet is destroyed. */
+void issuer_withdraw_give_up(struct issuer_store *store);
 
 /* issuer-tell.c: what was destroyed here, told to the peer until it acknowledges */
 void issuer_tell_destroyed(struct issuer_store *store, struct store_place place);

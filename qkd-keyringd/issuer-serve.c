@@ -298,7 +298,7 @@ static enum site_verdict withdraw_one(struct issuer_store *store,
 
 	if (state == STORE_KEY_AVAILABLE || (state == STORE_KEY_ABSENT && !gone))
 		return SITE_VERDICT_NEVER;
-	if (reservation && uuid_equal(&reservation->request, &message->request) &&
+	if (reservation && uuid_equal(&reservation->request, &message->id) &&
 	    !reservation_is_busy(reservation))
 		reservation_end(reservation, STORE_KEY_DESTROYED);
 	return SITE_VERDICT_DESTROYED;
@@ -312,7 +312,7 @@ static void serve_withdraw(struct issuer_store *store, const struct site_message
 		.verdicts = calloc(message->keys.count + 1, 1),
 	};
 
-	drop_held_of(store, &message->request);
+	drop_held_of(store, &message->id);
 	if (!reply.verdicts) {
 		site_peer_lost(store->peer, "out of memory");
 		return;

@@ -12,6 +12,7 @@
 #include "qkd-keyringd/issuer-private.h"
 
 struct withdrawal {
+	struct list link;
 	struct issuer_store *store;
 	struct site_request request;
 	size_t count;
@@ -20,6 +21,8 @@ struct withdrawal {
 
 static void end_withdrawal(struct withdrawal *withdrawal)
 {
+	list_remove(&withdrawal->link);
+	site_request_cancel(withdrawal->store->peer, &withdrawal->request);
 	free(withdrawal->keys);
 	free(withdrawal);
 }
@@ -42,7 +45,8 @@ static int ask(struct withdrawal *withdrawal)
 {
 	_cleanup_(site_message_done) struct site_message message = {
 		.type = SITE_WITHDRAW,
-		.request = withdrawal->keys[0]->request,
+		.request = issuer_new_request(withdrawal->store->issuer),
+		.id = withdrawal->keys[0]->request,
 	};
 	int r = reservation_list(withdrawal->keys, withdrawal->count, &message.keys);
 
@@ -51,22 +55,44 @@ static int ask(struct withdrawal *withdrawal)
 				     withdrawn);
 }
 
+/* It cannot be found out: destroyed is always right. */
+static void destroy_keys(struct issuer_store *store, struct reservation **keys, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		issuer_tell_destroyed(store, keys[i]->place);
+		reservation_end(keys[i], STORE_KEY_DESTROYED);
+	}
+}
+
 void issuer_withdraw(struct issuer_store *store, struct reservation **keys, size_t count)
 {
 	struct withdrawal *withdrawal = calloc(1, sizeof(*withdrawal));
 	int r = -ENOMEM;
 
 	if (withdrawal) {
-		*withdrawal = (struct withdrawal){store, .count = count, .keys = keys};
+		withdrawal->store = store;
+		withdrawal->count = count;
+		withdrawal->keys = keys;
+		list_init(&withdrawal->link);
+		list_append(&store->withdrawals, &withdrawal->link);
 		r = ask(withdrawal);
 	}
 	if (r >= 0)
 		return;
-	/* It cannot be found out: destroyed is always right. */
-	for (size_t i = 0; i < count; i++) {
-		issuer_tell_destroyed(store, keys[i]->place);
-		reservation_end(keys[i], STORE_KEY_DESTROYED);
+	destroy_keys(store, keys, count);
+	if (withdrawal)
+		end_withdrawal(withdrawal);
+	else
+		free(keys);
+}
+
+void issuer_withdraw_give_up(struct issuer_store *store)
+{
+	while (!list_is_empty(&store->withdrawals)) {
+		struct withdrawal *withdrawal =
+			LIST_ENTRY(store->withdrawals.next, struct withdrawal, link);
+
+		destroy_keys(store, withdrawal->keys, withdrawal->count);
+		end_withdrawal(withdrawal);
 	}
-	free(withdrawal);
-	free(keys);
 }

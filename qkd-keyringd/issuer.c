@@ -164,6 +164,7 @@ static int add_store(struct issuer *issuer, const char *peer)
 	list_init(&store->supply);
 	list_init(&store->seeking);
 	list_init(&store->held);
+	list_init(&store->withdrawals);
 	list_init(&store->told);
 	list_init(&store->leases);
 	r = store_new(store->leads, &store->store);
@@ -330,6 +331,17 @@ static void close_log(struct issuer *issuer)
 		log_warning("the issue record could not be closed in order");
 }
 
+static void end_stores(struct issuer *issuer)
+{
+	if (issuer->starting)
+		return;
+	for (size_t i = 0; i < issuer->store_count; i++) {
+		issuer_withdraw_give_up(issuer->stores[i]);
+		issuer_tell_flush(issuer->stores[i]);
+	}
+	(void)issuer_loop_flush(issuer);
+}
+
 struct issuer *issuer_free(struct issuer *issuer)
 {
 	if (!issuer)
@@ -337,10 +349,7 @@ struct issuer *issuer_free(struct issuer *issuer)
 	if (!issuer->starting)
 		issuer_operation_free_all(issuer);
 	detach_deliveries(issuer);
-	for (size_t i = 0; i < issuer->store_count; i++)
-		issuer_tell_flush(issuer->stores[i]);
-	if (issuer->log && !issuer->starting)
-		(void)issuer_loop_flush(issuer);
+	end_stores(issuer);
 	site_network_free(issuer->network);
 	issuer->network = NULL;
 	close_log(issuer);
