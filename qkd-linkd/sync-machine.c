@@ -390,6 +390,15 @@ uint64_t sync_machine_next(const struct sync_machine *machine)
 	return machine->store.next;
 }
 
+uint64_t sync_machine_stock(struct sync_machine *machine)
+{
+	uint64_t lines = 0;
+
+	if (machine->append)
+		(void)keyfile_append_stock(machine->append, &lines);
+	return lines;
+}
+
 const char *sync_machine_directory(const struct sync_machine *machine)
 {
 	return machine->store.directory;

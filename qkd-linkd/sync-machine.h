@@ -107,6 +107,8 @@ void sync_machine_reconfigure(struct sync_machine *machine, uint64_t hold_usec,
 bool sync_machine_is_connected(const struct sync_machine *machine); /* and resumed */
 unsigned sync_machine_open(const struct sync_machine *machine);
 uint64_t sync_machine_next(const struct sync_machine *machine);
+/* Lines that are in the files, erased ones included. Looks at the disk. */
+uint64_t sync_machine_stock(struct sync_machine *machine);
 /* "" while there is no store. */
 const char *sync_machine_directory(const struct sync_machine *machine);
 struct sync_statistics sync_machine_statistics(const struct sync_machine *machine);

@@ -4,10 +4,9 @@
 #include <endian.h>
 
 #include "qkd-linkd/distill/sift.h"
+#include "qkd-linkd/distill/varint.h"
 
-#define HEADER_BYTES    12
-#define GROUP_BITS      7
-#define MAX_GROUP_SHIFT 63
+#define HEADER_BYTES 12
 
 static void set_bit(uint8_t *bits, size_t i)
 {
@@ -22,35 +21,6 @@ static bool get_bit(const uint8_t *bits, size_t i)
 static size_t bitmap_bytes(size_t count)
 {
 	return (count + 7) / 8;
-}
-
-static uint8_t *put_number(uint8_t *to, uint64_t number)
-{
-	while (number >> GROUP_BITS) {
-		*to++ = (uint8_t)(number | 0x80);
-		number >>= GROUP_BITS;
-	}
-	*to++ = (uint8_t)number;
-	return to;
-}
-
-/* NULL when it does not end or does not fit. */
-static const uint8_t *get_number(const uint8_t *from, const uint8_t *end, uint64_t *ret)
-{
-	uint64_t number = 0;
-
-	for (unsigned shift = 0; from < end && shift <= MAX_GROUP_SHIFT; shift += GROUP_BITS) {
-		uint8_t group = *from++;
-
-		if (shift == MAX_GROUP_SHIFT && group > 1)
-			return NULL;
-		number |= (uint64_t)(group & 0x7f) << shift;
-		if (!(group & 0x80)) {
-			*ret = number;
-			return from;
-		}
-	}
-	return NULL;
 }
 
 ssize_t sift_announce(const struct detection *detections, size_t count,
@@ -69,7 +39,7 @@ ssize_t sift_announce(const struct detection *detections, size_t count,
 	for (size_t i = 1; i < count; i++) {
 		if (detections[i].time <= detections[i - 1].time)
 			return -EINVAL;
-		to = put_number(to, detections[i].time - detections[i - 1].time);
+		to = varint_put(to, detections[i].time - detections[i - 1].time);
 	}
 	bases = to;
 	bits = bases + bitmap_bytes(count);
@@ -87,7 +57,7 @@ ssize_t sift_announce(const struct detection *detections, size_t count,
 
 /* An announcement that has been checked for its form. */
 struct announcement {
-	uint64_t first;
+	uint64_t first, last;
 	size_t count;
 	const uint8_t *distances, *bases, *bits;
 };
@@ -109,10 +79,11 @@ static int parse(const uint8_t *message, size_t size_bytes, struct announcement 
 		return -EBADMSG;
 	ret->distances = at;
 	for (size_t i = 1; i < ret->count; i++) {
-		at = get_number(at, end, &distance);
+		at = varint_get(at, end, &distance);
 		if (!at || distance == 0 || __builtin_add_overflow(slot, distance, &slot))
 			return -EBADMSG;
 	}
+	ret->last = slot;
 	ret->bases = at;
 	if ((size_t)(end - at) < bitmap_bytes(ret->count))
 		return -EBADMSG;
@@ -120,6 +91,16 @@ static int parse(const uint8_t *message, size_t size_bytes, struct announcement 
 		tests += get_bit(ret->bases, i);
 	ret->bits = ret->bases + bitmap_bytes(ret->count);
 	return (size_t)(end - ret->bits) == bitmap_bytes(tests) ? 0 : -EBADMSG;
+}
+
+int sift_last_slot(const uint8_t *message, size_t size_bytes, uint64_t *ret_slot)
+{
+	struct announcement a;
+	int r = parse(message, size_bytes, &a);
+
+	if (r >= 0)
+		*ret_slot = a.last;
+	return r;
 }
 
 static void take_key_bit(struct sift_key *key, const struct detection *detection)
@@ -170,7 +151,7 @@ ssize_t sift_match(const struct detection *sent, size_t sent_count, const uint8_
 		bool test_bit = is_test && get_bit(a.bits, tests);
 
 		if (i > 0) {
-			at = get_number(at, a.bases, &distance);
+			at = varint_get(at, a.bases, &distance);
 			slot += distance;
 		}
 		tests += is_test;

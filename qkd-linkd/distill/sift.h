@@ -39,6 +39,9 @@ struct sift_tally {
 ssize_t sift_announce(const struct detection *detections, size_t count,
 		      uint8_t ret_message[static SIFT_MAX_ANNOUNCE_BYTES]);
 
+/* The last slot of an announcement, so that the transmitter can wait for its own record of it. */
+int sift_last_slot(const uint8_t *message, size_t size_bytes, uint64_t *ret_slot);
+
 /*
  * The transmitter: sent is what it knows of its pulses, by rising slot. Takes bits until the key is
  * full, and says how many of sent lie at or before the last slot announced. Bytes of the answer, or

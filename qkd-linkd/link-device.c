@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * Drives one device: starts its session again when it ends, asks it for keys, and says in the
+ * journal, once for each kind of trouble, what it answers.
+ */
+
+#include "qkd-linkd/link-device.h"
+
+#include <limits.h>
+
+#include "common/events.h"
+#include "common/log.h"
+
+#define REASON_MAX 256
+
+struct fetch_call {
+	struct link_device *device;
+	uint64_t txn;
+	bool is_used;
+};
+
+struct link_device {
+	sd_event *event;
+	struct link_device_handler handler;
+	void *userdata;
+	const struct driver *driver;
+	struct device *device;
+	struct device_url *url;
+	char *id;
+	int claim_fd;
+	bool is_wanted; /* a session shall be there */
+	sd_event_source *timer, *pause;
+	uint64_t backoff_usec, failed_usec;
+	unsigned asked;
+	struct fetch_call fetches[DRIVER_MAX_CALLS];
+	char error[REASON_MAX];
+};
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void start_later(struct link_device *device, uint64_t usec)
+{
+	device->timer = sd_event_source_disable_unref(device->timer);
+	if (sd_event_add_time_relative(device->event, &device->timer, CLOCK_MONOTONIC, usec, 0,
+				       on_timer, device) < 0)
+		log_error("No timer for the device; start the link again");
+}
+
+/* The same trouble once, until something has worked in between. */
+static void complain(struct link_device *device, int result, const char *reason)
+{
+	struct log_fields fields = {.error = result < 0 ? -result : 0};
+
+	if (str_equal(device->error, reason))
+		return;
+	snprintf(device->error, sizeof(device->error), "%s", reason);
+	log_event(LOG_WARNING, EVENT_DEVICE_FAILED, &fields, "Device %s: %s", device->id, reason);
+}
+
+/* Session */
+
+static void try_start(struct link_device *device)
+{
+	int r = device->driver->start_session(device->device);
+
+	if (r == -EBUSY) {
+		start_later(device, LINK_DEVICE_AGAIN_USEC); /* the last one's calls are ending */
+	} else if (r < 0) {
+		complain(device, r, strerror(-r));
+		start_later(device, device->backoff_usec);
+	}
+}
+
+static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct link_device *device = userdata;
+
+	if (device->is_wanted && device->device->state == DEVICE_INACTIVE)
+		try_start(device);
+	return 0;
+}
+
+static void on_state(struct device *inner, enum device_state state, void *userdata)
+{
+	struct link_device *device = userdata;
+
+	if (state == DEVICE_SESSION_STARTED) {
+		device->backoff_usec = LINK_DEVICE_BACKOFF_MIN_USEC;
+		device->failed_usec = LINK_DEVICE_FAILED_USEC;
+	}
+	device->handler.on_state(state, device->userdata);
+}
+
+static void on_end(struct device *inner, enum device_end end, const char *reason, void *userdata)
+{
+	struct link_device *device = userdata;
+
+	complain(device, 0, reason);
+	if (end == DEVICE_RETRY) {
+		start_later(device, device->backoff_usec);
+		device->backoff_usec = MIN(2 * device->backoff_usec, LINK_DEVICE_BACKOFF_MAX_USEC);
+	} else {
+		device->is_wanted = false;
+		log_warning("The device is not started again until the link is (%s)",
+			    end == DEVICE_GIVE_UP ? "it gave up" : "its configuration is wrong");
+	}
+	device->handler.on_state(DEVICE_INACTIVE, device->userdata);
+}
+
+int link_device_start(struct link_device *device)
+{
+	if (device->is_wanted)
+		return 0;
+	device->is_wanted = true;
+	device->backoff_usec = LINK_DEVICE_BACKOFF_MIN_USEC;
+	device->error[0] = '\0';
+	try_start(device);
+	return 0;
+}
+
+void link_device_stop(struct link_device *device)
+{
+	if (!device->is_wanted)
+		return;
+	device->is_wanted = false;
+	device->timer = sd_event_source_disable_unref(device->timer);
+	device->driver->end_session(device->device);
+	device->handler.on_state(DEVICE_INACTIVE, device->userdata);
+}
+
+/* Keys */
+
+static int on_pause_over(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct link_device *device = userdata;
+
+	device->pause = sd_event_source_disable_unref(device->pause);
+	device->handler.on_resumed(device->userdata);
+	return 0;
+}
+
+/* No call before this is over. */
+static void pause_asking(struct link_device *device, uint64_t usec)
+{
+	if (device->pause)
+		return;
+	if (sd_event_add_time_relative(device->event, &device->pause, CLOCK_MONOTONIC, usec, 0,
+				       on_pause_over, device) < 0)
+		log_error("No timer for the device; start the link again");
+}
+
+static void call_failed(struct link_device *device, int result, const char *reason)
+{
+	if (result == -EAGAIN) {
+		pause_asking(device, LINK_DEVICE_AGAIN_USEC);
+		return;
+	}
+	if (result == -ECANCELED)
+		return;
+	complain(device, result, reason);
+	pause_asking(device, device->failed_usec);
+	device->failed_usec = MIN(2 * device->failed_usec, LINK_DEVICE_BACKOFF_MAX_USEC);
+}
+
+static void call_worked(struct link_device *device)
+{
+	device->failed_usec = LINK_DEVICE_FAILED_USEC;
+	device->error[0] = '\0';
+}
+
+static void on_keys(struct device *inner, int result, struct key_batch *batch, const char *reason,
+		    void *userdata)
+{
+	struct link_device *device = userdata;
+
+	device->asked--;
+	if (result < 0) {
+		call_failed(device, result, reason);
+		return;
+	}
+	call_worked(device);
+	device->handler.on_keys(batch, device->userdata);
+}
+
+void link_device_ask(struct link_device *device, unsigned calls, size_t keys)
+{
+	while (!device->pause && device->device->state == DEVICE_SESSION_STARTED &&
+	       device->asked < calls) {
+		int r = device->driver->get_keys(device->device, keys, on_keys, device);
+
+		if (r == -EBUSY)
+			return; /* an answer comes, and then we are asked again */
+		if (r < 0) {
+			call_failed(device, r, strerror(-r));
+			return;
+		}
+		device->asked++;
+	}
+}
+
+static void on_fetched(struct device *inner, int result, struct key_batch *batch,
+		       const char *reason, void *userdata)
+{
+	struct fetch_call *call = userdata;
+	struct link_device *device = call->device;
+
+	call->is_used = false;
+	if (result >= 0)
+		call_worked(device);
+	else if (result != -EAGAIN && result != -ECANCELED)
+		complain(device, result, reason);
+	device->handler.on_fetched(call->txn, result, batch, device->userdata);
+}
+
+int link_device_fetch(struct link_device *device, uint64_t txn, const struct uuid *ids,
+		      size_t count)
+{
+	for (size_t i = 0; i < ELEMENTSOF(device->fetches); i++) {
+		struct fetch_call *call = &device->fetches[i];
+		int r;
+
+		if (call->is_used)
+			continue;
+		*call = (struct fetch_call){.device = device, .txn = txn};
+		r = device->driver->get_keys_by_id(device->device, ids, count, on_fetched, call);
+		call->is_used = r >= 0;
+		return r;
+	}
+	return -EBUSY;
+}
+
+/* Beginning and end */
+
+static int open_device(struct link_device *device, const char *url, char **ret_what)
+{
+	static const struct device_handler handler = {.on_state = on_state, .on_end = on_end};
+	int r;
+
+	r = device_url_parse(url, &device->url, ret_what);
+	if (r < 0)
+		return r;
+	device->driver = driver_find(device->url->scheme);
+	if (!device->driver)
+		return -EINVAL;
+	r = device_url_id(device->url, &device->id);
+	if (r < 0)
+		return r;
+	return device->driver->open(device->event, device->url, &handler, device, ret_what,
+				    &device->device);
+}
+
+static int claim(struct link_device *device, const char *runtime)
+{
+	char directory[PATH_MAX];
+	int r;
+
+	snprintf(directory, sizeof(directory), "%s/devices", runtime);
+	r = device_claim(directory, device->url, &device->claim_fd);
+	if (r == -EBUSY)
+		log_event(LOG_ERR, EVENT_DEVICE_FAILED, NULL, "Device %s belongs to another link",
+			  device->id);
+	else if (r < 0)
+		log_error("Cannot claim device %s in %s: %s", device->id, directory, strerror(-r));
+	return r;
+}
+
+int link_device_new(sd_event *event, const char *url, const char *runtime,
+		    const struct link_device_handler *handler, void *userdata,
+		    struct link_device **ret)
+{
+	_cleanup_(link_device_freep) struct link_device *device = calloc(1, sizeof(*device));
+	_cleanup_(freep) char *what = NULL;
+	int r;
+
+	if (!device)
+		return -ENOMEM;
+	device->event = sd_event_ref(event);
+	device->handler = *handler;
+	device->userdata = userdata;
+	device->claim_fd = -1;
+	device->failed_usec = LINK_DEVICE_FAILED_USEC;
+	r = open_device(device, url, &what);
+	if (r < 0) {
+		log_error("Cannot open the device: %s", what ? what : strerror(-r));
+		return r;
+	}
+	r = claim(device, runtime);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(device);
+	return 0;
+}
+
+struct link_device *link_device_free(struct link_device *device)
+{
+	if (!device)
+		return NULL;
+	if (device->device)
+		device->driver->close(device->device);
+	sd_event_source_disable_unref(device->timer);
+	sd_event_source_disable_unref(device->pause);
+	closep(&device->claim_fd);
+	device_url_free(device->url);
+	free(device->id);
+	sd_event_unref(device->event);
+	free(device);
+	return NULL;
+}
+
+enum device_state link_device_state(const struct link_device *device)
+{
+	return device->device->state;
+}
+
+const char *link_device_id(const struct link_device *device)
+{
+	return device->id;
+}
+
+const char *link_device_driver(const struct link_device *device)
+{
+	return device->driver->scheme;
+}
+
+uint32_t link_device_key_bits(const struct link_device *device)
+{
+	return device->url->key_bits;
+}
+
+const char *link_device_error(const struct link_device *device)
+{
+	return device->error;
+}
