@@ -276,6 +276,25 @@ Test(wal, a_wipe_is_not_written_before_its_reason_is_on_disk)
 	cr_assert(memory_storage_holds(memory, secret, 32));
 }
 
+Test(wal, padding_is_zero_whatever_was_written_before)
+{
+	_cleanup_(wal_freep) struct wal *wal = NULL;
+	const struct wal_record record = {.type = 1, .public_bytes = "x", .public_size = 1};
+	static const uint8_t zeros[WAL_RECORD_ALIGN - 1];
+	const uint8_t *bytes;
+	struct seen seen;
+	size_t size, at;
+
+	wal = reopen(&seen);
+	cr_assert_eq(append(wal, 2, NULL), 0);
+	cr_assert_eq(wal_sync(wal), 0);
+	at = (size_t)wal_size_bytes(wal);
+	cr_assert_eq(wal_append(wal, &record, NULL), 0);
+	cr_assert_eq(wal_sync(wal), 0);
+	bytes = memory_storage_content(memory, "w", &size);
+	cr_assert_arr_eq(bytes + at + WAL_RECORD_HEADER_BYTES + 1, zeros, sizeof(zeros));
+}
+
 Test(wal, a_failed_sync_is_final)
 {
 	_cleanup_(wal_freep) struct wal *wal = NULL;
