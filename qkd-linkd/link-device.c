@@ -8,6 +8,7 @@
 #include "qkd-linkd/link-device.h"
 
 #include <limits.h>
+#include <sys/stat.h>
 
 #include "common/events.h"
 #include "common/log.h"
@@ -256,6 +257,9 @@ static int claim(struct link_device *device, const char *runtime)
 	int r;
 
 	snprintf(directory, sizeof(directory), "%s/devices", runtime);
+	/* Where no unit has made them; what else is wrong shows when it is used. */
+	(void)mkdir(runtime, 0755);
+	(void)mkdir(directory, 0700);
 	r = device_claim(directory, device->url, &device->claim_fd);
 	if (r == -EBUSY)
 		log_event(LOG_ERR, EVENT_DEVICE_FAILED, NULL, "Device %s belongs to another link",

@@ -17,7 +17,8 @@
  *	A FRAME_TAGS	hash key (16), a tag of FRAME_TAG_BYTES for each frame	when it did not
  *	B NEED		frames whose tags differ (2 each)
  *	A PATCH		their bits; VERIFY follows
- *	A AMPLIFY	key length (8), seed, tag number (8), tag (16)
+ *	A AMPLIFY	key length (8), 1 when its first bits go to the authentication (1), seed,
+ *			tag number (8), tag (16)
  *	B ACCEPT	tag number (8), tag (16)
  *	either DROP	reason (1)
  */

@@ -41,6 +41,7 @@ struct block {
 	uint64_t m_x[DETECTION_INTENSITIES_MAX];                /* A: errors by intensity */
 
 	uint64_t key_bits;
+	bool feeds_authentication;
 	uint8_t *seed; /* A: of the amplification, until ACCEPT */
 	/* In secret memory, for they depend on the authentication key. */
 	struct wegman_carter_stream *sent, *received;
