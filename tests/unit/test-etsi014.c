@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <jansson.h>
 #include <openssl/sha.h>
 #include <signal.h>
@@ -17,9 +18,10 @@
 #include "common/json-text.h"
 #include "drivers/driver.h"
 
-#define PYTHON     "/usr/bin/python3"
-#define MOCK       "tests/mock-kme/mock-kme"
-#define LIMIT_USEC (15 * USEC_PER_SEC)
+#define PYTHON           "/usr/bin/python3"
+#define MOCK             "tests/mock-kme/mock-kme"
+#define LIMIT_USEC       (15 * USEC_PER_SEC)
+#define REGION_MAX_BYTES (UINT64_C(1) << 30) /* larger ones are a sanitizer's shadow */
 
 extern char **environ;
 
@@ -390,6 +392,72 @@ Test(etsi014, several_calls_may_be_under_way)
 	close_both();
 }
 
+/* What a region of our memory holds; secret regions cannot be read this way, which is the point. */
+static bool region_holds(int memory, uint64_t start, uint64_t end, const uint8_t *wanted,
+			 size_t size, uint8_t *buffer, size_t buffer_size)
+{
+	for (uint64_t at = start; at < end; at += buffer_size - size) {
+		ssize_t n = pread(memory, buffer, MIN(buffer_size, end - at), (off_t)at);
+
+		if (n <= 0)
+			return false;
+		if (memmem(buffer, (size_t)n, wanted, size))
+			return true;
+	}
+	return false;
+}
+
+static unsigned count_regions_with(const uint8_t *wanted, size_t size)
+{
+	static uint8_t buffer[1 << 16];
+	int memory = open("/proc/self/mem", O_RDONLY | O_CLOEXEC);
+	FILE *maps = fopen("/proc/self/maps", "r");
+	unsigned found = 0;
+	char line[512];
+
+	cr_assert(memory >= 0 && maps);
+	while (fgets(line, sizeof(line), maps)) {
+		uint64_t start, end;
+		char mode[5];
+
+		if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s", &start, &end, mode) == 3 &&
+		    mode[1] == 'w' && end - start < REGION_MAX_BYTES &&
+		    !(start <= (uintptr_t)buffer && (uintptr_t)buffer < end) &&
+		    region_holds(memory, start, end, wanted, size, buffer, sizeof(buffer)))
+			found++;
+	}
+	fclose(maps);
+	close(memory);
+	return found;
+}
+
+Test(etsi014, no_key_stays_in_ordinary_memory)
+{
+	volatile uint8_t bait[20];
+
+	cr_assert_eq(secret_harden_process(), 0);
+	open_both("");
+	cr_assert_eq(get(&ends[ALICE], 20), 0);
+	cr_assert_eq(get_by_id(&ends[BOB], ends[ALICE].batch), 0);
+	if (strcmp(secret_backing(), "memfd_secret") != 0)
+		cr_skip_test("secret memory can be read here");
+	for (size_t i = 0; i < 20; i++) {
+		_cleanup_(secret_freep) struct secret *chars = NULL;
+		const uint8_t *key = key_batch_key(ends[BOB].batch, i);
+
+		cr_assert_eq(secret_new(BASE64_CHARS(32), &chars), 0);
+		base64_encode(key, 32, (char *)chars->bytes);
+		cr_assert_eq(count_regions_with(key, 16), 0);
+		cr_assert_eq(count_regions_with(chars->bytes, 20), 0);
+	}
+	/* The search itself finds what is there. */
+	for (size_t i = 0; i < sizeof(bait); i++)
+		bait[i] = key_batch_key(ends[BOB].batch, 0)[i];
+	cr_assert_gt(count_regions_with(key_batch_key(ends[BOB].batch, 0), 20), 0);
+	cr_assert_eq(bait[0], key_batch_key(ends[BOB].batch, 0)[0]);
+	close_both();
+}
+
 /* ---- bad servers ---- */
 
 struct row {
@@ -417,6 +485,8 @@ static const struct row bad_enc_keys[] = {
 	{"truncate", -EPROTO, 0},
 	{"deep", -EPROTO, 0},
 	{"huge", -EMSGSIZE, 0},
+	{"huge,no-length", -EMSGSIZE, 0},
+	{"no-length", 0, 3},
 	{"type=text/html", 0, 3},
 	{"split=3", 0, 3},
 	{"delay=50", 0, 3},
@@ -650,6 +720,9 @@ Test(etsi014, a_kme_that_cannot_give_what_the_url_wants_is_told)
 
 	start_kme(ALICE, small);
 	check_never_starts("", DEVICE_WRONG_CONFIGURATION, "keys of 64 to 128 bits");
+	set_fault(ALICE, "on=status,sae=mallory");
+	check_never_starts("&keybits=128", DEVICE_WRONG_CONFIGURATION, "another SAE");
+	set_fault(ALICE, "");
 	open_end(ALICE, "&keybits=128");
 	cr_assert_eq(get(&ends[ALICE], 1), 0);
 	close_both();

@@ -226,6 +226,25 @@ Test(sim, a_key_is_given_once_on_each_side)
 	close_end(&bob);
 }
 
+Test(sim, a_used_id_among_others_leaves_the_others_untaken)
+{
+	struct end alice, bob;
+	struct uuid used;
+
+	open_end(&alice, "alice", "");
+	open_end(&bob, "bob", "");
+	cr_assert_eq(get(&alice, 1), 0);
+	used = alice.batch->ids[0];
+	cr_assert_eq(get_by_id(&bob, alice.batch), 0);
+	cr_assert_eq(get(&alice, 5), 0);
+	alice.batch->ids[4] = used;
+	cr_assert_eq(get_by_id(&bob, alice.batch), -ENOKEY);
+	alice.batch->count = 4;
+	cr_assert_eq(get_by_id(&bob, alice.batch), 0);
+	close_end(&alice);
+	close_end(&bob);
+}
+
 Test(sim, an_id_that_the_other_side_did_not_make_is_unknown_and_nothing_is_taken)
 {
 	struct end alice, bob;
