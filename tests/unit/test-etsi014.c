@@ -10,7 +10,7 @@
 #include <jansson.h>
 #include <openssl/sha.h>
 #include <signal.h>
-#include <spawn.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <time.h>
 
@@ -22,8 +22,6 @@
 #define MOCK             "tests/mock-kme/mock-kme"
 #define LIMIT_USEC       (15 * USEC_PER_SEC)
 #define REGION_MAX_BYTES (UINT64_C(1) << 30) /* larger ones are a sanitizer's shadow */
-
-extern char **environ;
 
 enum side {
 	ALICE,
@@ -112,8 +110,13 @@ static void start_kme(enum side side, const char *const *more)
 	snprintf(text[5], sizeof(text[5]), "%s/port.%s", directory, name);
 	while (more && *more)
 		arguments[n++] = *more++;
-	cr_assert_eq(
-		posix_spawn(&kmes[side], PYTHON, NULL, NULL, (char *const *)arguments, environ), 0);
+	kmes[side] = fork();
+	cr_assert_geq(kmes[side], 0);
+	if (kmes[side] == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test is killed */
+		execv(PYTHON, (char *const *)arguments);
+		_exit(127);
+	}
 	wait_for_port(side);
 }
 
@@ -439,6 +442,9 @@ Test(etsi014, no_key_stays_in_ordinary_memory)
 	open_both("");
 	cr_assert_eq(get(&ends[ALICE], 20), 0);
 	cr_assert_eq(get_by_id(&ends[BOB], ends[ALICE].batch), 0);
+#ifdef __SANITIZE_ADDRESS__
+	cr_skip_test("a sanitizer copies what it looks at");
+#endif
 	if (strcmp(secret_backing(), "memfd_secret") != 0)
 		cr_skip_test("secret memory can be read here");
 	for (size_t i = 0; i < 20; i++) {
