@@ -8,9 +8,9 @@
  * gives the entry in a table in ordinary memory that says everything about it:
  *
  *   slab   one chunk of equal slots of a size class, a bit for each free one
- *   run    1 .. 8 chunks of a region for one object, kept for reuse, because mapping secret
- *          memory makes the kernel change its own page tables
- *   big    its own mapping, given back to the kernel when released
+ *   run    up to half of a region's chunks of a region for one object, kept for reuse, because
+ * mapping secret memory makes the kernel change its own page tables big    its own mapping, given
+ * back to the kernel when released
  *
  * After fork() the child has none of the pages (MADV_DONTFORK). Its table marks them as lost, so
  * that releasing an inherited object does nothing, and it goes on with regions of its own.
@@ -31,7 +31,7 @@
 #define CHUNK_SHIFT    14
 #define CHUNK_BYTES    (1u << CHUNK_SHIFT)
 #define PAGE_BYTES     4096u
-#define REGION_CHUNKS  16u
+#define REGION_CHUNKS  32u
 #define REGION_BYTES   (REGION_CHUNKS * CHUNK_BYTES)
 #define RESERVED_BYTES (1ul << 30)
 #define CHUNKS         (RESERVED_BYTES / CHUNK_BYTES)
@@ -77,7 +77,7 @@ static struct {
 	uint32_t with_room[ELEMENTSOF(class_bytes)];
 	uint8_t class_of[SLOT_MAX_BYTES / GRANULE_BYTES + 1];
 	uint32_t reciprocal[ELEMENTSOF(class_bytes)]; /* 2^32 / class size, rounded up */
-	uint16_t free_chunks[REGIONS];                /* a bit for each */
+	uint32_t free_chunks[REGIONS];                /* a bit for each */
 } arena = {.mutex = PTHREAD_MUTEX_INITIALIZER};
 
 /* Apart, so that only the pages of chunks in use are ever touched. */
@@ -252,7 +252,7 @@ static int add_region(void)
 		return r;
 	for (uint32_t i = first; i < first + REGION_CHUNKS; i++)
 		chunks[i].kind = CHUNK_FREE;
-	arena.free_chunks[region] = UINT16_MAX;
+	arena.free_chunks[region] = UINT32_MAX;
 	return 0;
 }
 
@@ -262,7 +262,7 @@ static uint32_t find_run(uint32_t count)
 		uint32_t starts = arena.free_chunks[region];
 
 		for (uint32_t i = 1; i < count; i++)
-			starts &= (uint32_t)arena.free_chunks[region] >> i;
+			starts &= arena.free_chunks[region] >> i;
 		if (starts != 0)
 			return region * REGION_CHUNKS + (uint32_t)__builtin_ctz(starts);
 	}
@@ -282,9 +282,9 @@ static uint32_t chunks_for(size_t size_bytes)
 	return (uint32_t)((size_bytes + CHUNK_BYTES - 1) >> CHUNK_SHIFT);
 }
 
-static uint16_t run_mask(uint32_t first, uint32_t count)
+static uint32_t run_mask(uint32_t first, uint32_t count)
 {
-	return (uint16_t)(((1u << count) - 1) << (first % REGION_CHUNKS));
+	return ((1u << count) - 1) << (first % REGION_CHUNKS);
 }
 
 static uint32_t take_run(uint32_t count, enum chunk_kind kind, size_t size_bytes)
@@ -297,7 +297,7 @@ static uint32_t take_run(uint32_t count, enum chunk_kind kind, size_t size_bytes
 		first = find_run(count);
 	}
 	occupy(first, count, kind, size_bytes);
-	arena.free_chunks[first / REGION_CHUNKS] &= (uint16_t)~run_mask(first, count);
+	arena.free_chunks[first / REGION_CHUNKS] &= ~run_mask(first, count);
 	return first;
 }
 
@@ -326,7 +326,9 @@ static void release_big(uint32_t first)
 	uint32_t count = chunks_for(chunks[first].size_bytes);
 	uint32_t regions = (count + REGION_CHUNKS - 1) / REGION_CHUNKS;
 
-	explicit_bzero(chunk_start(first), chunks[first].size_bytes);
+	/* A memfd's pages the kernel wipes itself, those that were never touched at no cost. */
+	if (!arena.is_memfd)
+		explicit_bzero(chunk_start(first), chunks[first].size_bytes);
 	unmap(first, (size_t)count * CHUNK_BYTES);
 	for (uint32_t i = first; i < first + regions * REGION_CHUNKS; i++)
 		chunks[i].kind = CHUNK_UNMAPPED;

@@ -70,8 +70,9 @@ Test(secret, sizes_out_of_range_are_refused)
 
 Test(secret, every_size_is_zero_aligned_and_wiped_when_freed)
 {
-	static const size_t sizes[] = {0,    1,    15,   16,    17,    31,     32,     100,
-				       4095, 4096, 4097, 16384, 16385, 131072, 131073, 1 << 20};
+	static const size_t sizes[] = {0,     1,      15,     16,     17,     31,
+				       32,    100,    4095,   4096,   4097,   16384,
+				       16385, 131072, 262144, 262145, 1 << 20};
 
 	for (size_t i = 0; i < ELEMENTSOF(sizes); i++)
 		for (int round = 0; round < 3; round++) {
@@ -83,7 +84,7 @@ Test(secret, every_size_is_zero_aligned_and_wiped_when_freed)
 			memset(pointer, 0xff, sizes[i]);
 			secret_mfree(pointer);
 			/* A big object's pages are gone; the others stay and have to be wiped. */
-			if (sizes[i] <= 131072)
+			if (sizes[i] <= 262144)
 				cr_assert(is_zero(pointer, sizes[i]), "size %zu", sizes[i]);
 		}
 	secret_mfree(NULL);
