@@ -7,9 +7,9 @@
 
 #include "common/macros.h"
 
-#define NAME_MAX_CHARS	63 /* a site's or link's name: [a-z0-9][a-z0-9.-]{0,62} */
+#define NAME_MAX_CHARS  63 /* a site's or link's name: [a-z0-9][a-z0-9.-]{0,62} */
 #define LABEL_MAX_CHARS 64 /* [A-Za-z0-9][A-Za-z0-9._-]{0,63}, not looking like a UUID */
-#define UUID_CHARS	36
+#define UUID_CHARS      36
 
 struct uuid {
 	uint8_t bytes[16];

@@ -13,10 +13,10 @@
 #include "common/keys.h"
 #include "common/name.h"
 
-#define POOL_PERMISSION		0x003f0000u
-#define POOL_UNLINK_BLOCK	256   /* wiped keys that are unlinked together */
-#define POOL_PEER_CAP_DEFAULT	1024  /* both owner halves together */
-#define POOL_RING_MAX_LINKS	16000 /* the kernel's counter wraps at 16384 */
+#define POOL_PERMISSION       0x003f0000u
+#define POOL_UNLINK_BLOCK     256   /* wiped keys that are unlinked together */
+#define POOL_PEER_CAP_DEFAULT 1024  /* both owner halves together */
+#define POOL_RING_MAX_LINKS   16000 /* the kernel's counter wraps at 16384 */
 
 struct pool;
 

@@ -17,9 +17,9 @@
 struct storage;
 
 enum storage_open_flags {
-	STORAGE_READ = 1 << 0, /* read only; absent: -ENOENT */
-	STORAGE_WRITE = 1 << 1, /* read and write */
-	STORAGE_CREATE = 1 << 2, /* with WRITE: make it when absent */
+	STORAGE_READ = 1 << 0,      /* read only; absent: -ENOENT */
+	STORAGE_WRITE = 1 << 1,     /* read and write */
+	STORAGE_CREATE = 1 << 2,    /* with WRITE: make it when absent */
 	STORAGE_EXCLUSIVE = 1 << 3, /* with CREATE: -EEXIST when present */
 };
 
@@ -27,10 +27,12 @@ struct storage_ops {
 	int (*open)(struct storage *storage, const char *name, int flags); /* handle >= 0 */
 	void (*close)(struct storage *storage, int file);
 	/* Whole counts or an error: never a short write; a read stops early only at the end. */
-	ssize_t (*read_at)(struct storage *storage, int file, void *data, size_t size, uint64_t offset);
+	ssize_t (*read_at)(struct storage *storage, int file, void *data, size_t size,
+			   uint64_t offset);
 	int (*write_at)(struct storage *storage, int file, const void *data, size_t size,
 			uint64_t offset);
-	int (*reserve)(struct storage *storage, int file, uint64_t offset, uint64_t size); /* -ENOSPC */
+	int (*reserve)(struct storage *storage, int file, uint64_t offset,
+		       uint64_t size); /* -ENOSPC */
 	int (*truncate)(struct storage *storage, int file, uint64_t size);
 	int (*sync)(struct storage *storage, int file); /* fdatasync(2) */
 	int (*size)(struct storage *storage, int file, uint64_t *ret_bytes);

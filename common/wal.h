@@ -54,8 +54,8 @@ DEFINE_CLEANUP(struct wal *, wal_free);
 
 /* Into the buffer only (secret memory). -E2BIG above WAL_RECORD_MAX_BYTES. */
 int wal_append(struct wal *wal, const struct wal_record *record, struct wal_place *ret_place);
-/* Queues overwriting of a record's secret bytes. Written once everything appended before is on disk,
- * by the next wal_sync(); itself on disk with the group after that, or at wal_free(). */
+/* Queues overwriting of a record's secret bytes. Written once everything appended before is on
+ * disk, by the next wal_sync(); itself on disk with the group after that, or at wal_free(). */
 int wal_wipe(struct wal *wal, const struct wal_place *place);
 
 /* Buffer to kernel: survives kill -9, not a power cut. */
