@@ -66,12 +66,17 @@ static enum site_verdict mark_available(struct issuer_store *store,
 	return SITE_VERDICT_OK;
 }
 
-static bool is_marked_for(const struct reservation *reservation, const struct site_message *message)
+/* The same mark again. A label's key may even be spent here already. */
+static bool is_marked_for(const struct issuer_store *store, const struct reservation *reservation,
+			  const struct site_message *message)
 {
+	const struct label *label = label_find(&store->labels, message->label);
+
 	if (*message->label)
-		return reservation->label && str_equal(reservation->label->name, message->label) &&
-		       reservation->label->generation == message->label_generation;
-	return uuid_equal(&reservation->request, &message->request);
+		return label && label->state == LABEL_ASSIGNED &&
+		       label->generation == message->label_generation &&
+		       uuid_equal(&label->id, &message->keys.ids[0]);
+	return reservation && uuid_equal(&reservation->request, &message->request);
 }
 
 /* SITE_VERDICT_UNKNOWN: it is not here, and may still come. */
@@ -92,7 +97,7 @@ static enum site_verdict mark_one(struct issuer_store *store, const struct site_
 		return SITE_VERDICT_REFUSED;
 	}
 	reservation = reservation_at(store, place);
-	if (reservation && is_marked_for(reservation, message))
+	if (is_marked_for(store, reservation, message))
 		return SITE_VERDICT_OK;
 	if (state == STORE_KEY_AVAILABLE && !store_is_own(store->store, place))
 		return mark_available(store, message, place);
