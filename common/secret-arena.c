@@ -8,9 +8,11 @@
  * gives the entry in a table in ordinary memory that says everything about it:
  *
  *   slab   one chunk of equal slots of a size class, a bit for each free one
- *   run    up to half of a region's chunks of a region for one object, kept for reuse, because
- * mapping secret memory makes the kernel change its own page tables big    its own mapping, given
- * back to the kernel when released
+ *
+ *   run    chunks in a row within a region for one object, kept for reuse, because a page of
+ *          secret memory costs the kernel 10 us or more when it is first touched
+ *
+ *   big    its own mapping, given back to the kernel when released
  *
  * After fork() the child has none of the pages (MADV_DONTFORK). Its table marks them as lost, so
  * that releasing an inherited object does nothing, and it goes on with regions of its own.

@@ -6,30 +6,37 @@
  * stays; everything else may be there, partly there, out of order or missing. Assumed of a
  * directory: what its fsync(2) has confirmed stays, a rename is whole or not at all.
  *
- * 1. What wal_sync() has confirmed is replayed. Records are only ever added after the last one, so
- *    later writes touch confirmed sectors only where a record ends inside one (it is rewritten with
- *    the same bytes at the front, and written whole or not at all) and where secret bytes are
- * wiped. The file's growth is confirmed by the same fdatasync(2), since a size that is needed to
- * read the data is flushed with it; its name by the directory's sync when it was made.
- * 2. Replay is a prefix. It stops at the first record that is not whole, so a record is never seen
- *    without all those before it, whatever order the disk has written a group in.
- * 3. What is cut off was never confirmed. A record holds the size that was confirmed when it was
- * made (settled). Any record beyond a damaged place that says "confirmed beyond it" turns it into
- *    -EBADMSG. Damage to the very last group alone cannot be told from a torn one.
- *    The cut is confirmed before anything is appended, so no old record can come back to life
- * behind a shorter new one; besides, each record holds its own offset.
- * 4. What replay has shown is on disk when wal_open() returns: after a kill it may have come from
- * the page cache alone, so the file is synced before the caller acts on it.
- * 5. A wipe never precedes its reason. It is written after the fdatasync(2) that confirms the
- *    records appended before wal_wipe(), so no crash leaves a record without its secret bytes while
- * the record that made them unnecessary is lost. It is confirmed with the next group or at
- * wal_free(); a half-done one counts as done.
- * 6. A rewrite is one or the other. The new file is confirmed before the rename, the rename before
- *    the old file's secret bytes are overwritten. A leftover new file is wiped at the next open.
+ * What wal_sync() has confirmed is replayed. Records are only ever added after the last one, so a
+ * later write touches a confirmed sector only where a record ends inside it, and then with the same
+ * bytes at the front, or where secret bytes are wiped; in both cases the sector is written whole or
+ * not at all. The size that is needed to read the data is confirmed with them, the file's name by
+ * its directory's sync when the file is opened.
+ *
+ * Replay is a prefix. It stops at the first record that is not whole, so no record is ever seen
+ * without all those before it, whatever order the disk has written a group in. A record whose
+ * secret bytes have not all arrived is not whole.
+ *
+ * What is cut off was never confirmed. Each record holds the size that was confirmed when it was
+ * made (settled); one that stands beyond a damaged place and says "confirmed beyond it" turns that
+ * into -EBADMSG. Damage to the last group alone cannot be told from a torn one. The cut is
+ * confirmed before anything is appended, so no old record comes back to life behind a shorter new
+ * one; besides, each holds its own offset.
+ *
+ * What replay has shown is on disk when wal_open() returns: after a kill it may have come from the
+ * page cache alone, so the file is synced before the caller acts on it.
+ *
+ * A wipe never precedes its reason. It is written after the fdatasync(2) that confirms whatever was
+ * appended before wal_wipe(), so no crash leaves a record without its secret bytes that has lost
+ * the record which made them unnecessary. It is confirmed with the next group or by wal_free(); one
+ * that a crash has left half done counts as done.
+ *
+ * A rewrite is whole or has not happened. The new file is confirmed before the rename, the rename
+ * before the old file's secret bytes are overwritten. A new file that a crash has left without its
+ * rename is wiped at the next open.
  *
  * The file grows by zeros ahead of the records: then a group lies in blocks that the file system
- * has already assigned, and fdatasync(2) need not commit its journal too; nor can a full disk tear
- * a group.
+ * has already assigned, so that fdatasync(2) need not commit its journal, too (half the time, on
+ * ext4), and a full disk cannot tear a group.
  */
 
 #include "common/wal-replay.h"
