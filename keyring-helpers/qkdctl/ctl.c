@@ -104,7 +104,7 @@ static int tell_unreadable(int result)
 int ctl_list_links(struct ctl *ctl, json_t **ret)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	int r = ctl_call(ctl, "ListLinks", CTL_CALL_USEC, &reply, NULL);
+	int r = ctl_call(ctl, "ListLinks", CTL_CALL_USEC, &reply, "");
 
 	return r < 0 ? r : tell_unreadable(ctl_message_read_list(reply, ret));
 }
@@ -150,7 +150,8 @@ int ctl_connect(struct ctl *ctl)
 	if (r < 0)
 		return r;
 	if (ctl->site && !str_equal(ctl->site, ctl_site(ctl))) {
-		ctl_tell_error(ctl->site, "another site's keyringd is on this bus", ctl_site(ctl));
+		ctl_tell_error(ctl_site(ctl), "this is the site of the keyringd on this bus",
+			       "at the other site, or without --site");
 		return -EHOSTUNREACH;
 	}
 	return 0;
