@@ -142,6 +142,8 @@ static void effect_want_flush(void *userdata)
 {
 	struct link *link = userdata;
 
+	if (link->is_ending)
+		return;
 	link->wants_flush = true;
 	link->flush_wanted_usec = link_now(link);
 	if (sd_event_source_set_enabled(link->flush, SD_EVENT_ONESHOT) < 0)
@@ -153,6 +155,8 @@ static void effect_want_wake(uint64_t deadline_usec, void *userdata)
 	struct link *link = userdata;
 	int r;
 
+	if (link->is_ending)
+		return;
 	if (deadline_usec == UINT64_MAX) {
 		sd_event_source_set_enabled(link->wake, SD_EVENT_OFF);
 		return;

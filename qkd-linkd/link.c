@@ -328,8 +328,10 @@ struct link *link_free(struct link *link)
 {
 	if (!link)
 		return NULL;
-	if (link->machine && !link->is_ending)
+	if (link->machine && !link->is_ending) {
+		link->is_ending = true; /* the loop takes nothing more */
 		(void)sync_machine_flush(link->machine);
+	}
 	link->is_ending = true;
 	link_bus_free(link->bus);
 	link_peer_free(link->peer);
