@@ -249,22 +249,57 @@ Test(keyringd_links, lists_all_properties_of_every_link)
 	sd_bus_message_unref(reply);
 }
 
-Test(keyringd_links, asks_the_bus_who_calls_and_remembers_it)
+static int count_question(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
+	unsigned *questions = userdata;
+
+	if (!sd_bus_message_is_method_call(message, "org.freedesktop.DBus",
+					   "GetConnectionCredentials"))
+		return 0;
+	++*questions;
+	return 1;
+}
+
+/* A connection that overhears what keyringd asks the bus. */
+static sd_bus *eavesdrop(unsigned *questions)
+{
+	sd_bus *bus = connect_bus();
+
+	sd_bus_add_filter(bus, NULL, count_question, questions);
+	cr_assert_geq(sd_bus_call_method(bus, "org.freedesktop.DBus", "/org/freedesktop/DBus",
+					 "org.freedesktop.DBus", "AddMatch", NULL, NULL, "s",
+					 "eavesdrop='true',type='method_call',"
+					 "member='GetConnectionCredentials'"),
+		      0);
+	return bus;
+}
+
+static void destroy_a_key(void)
+{
+	reply = sd_bus_message_unref(reply);
+	cr_assert_geq(sd_bus_call_method_async(caller, NULL, BUS_API_NAME, BUS_API_PATH,
+					       BUS_API_INTERFACE, "DestroyKey", on_reply, NULL,
+					       "ss", "bob", "01000000-0000-0000-0000-000000000000"),
+		      0);
+	run_until(is_answered);
+	cr_assert_not(sd_bus_message_is_method_error(reply, NULL));
+	cr_assert_eq(fake.owner, getuid());
+}
+
+Test(keyringd_links, asks_the_bus_once_who_calls)
+{
+	unsigned questions = 0;
+	sd_bus *overhearing = eavesdrop(&questions);
+
 	caller = connect_bus();
-	for (int i = 0; i < 2; i++) {
-		reply = sd_bus_message_unref(reply);
-		cr_assert_geq(sd_bus_call_method_async(caller, NULL, BUS_API_NAME, BUS_API_PATH,
-						       BUS_API_INTERFACE, "DestroyKey", on_reply,
-						       NULL, "ss", "bob",
-						       "01000000-0000-0000-0000-000000000000"),
-			      0);
-		run_until(is_answered);
-		cr_assert_not(sd_bus_message_is_method_error(reply, NULL));
-		cr_assert_eq(fake.owner, getuid());
-	}
+	destroy_a_key();
+	destroy_a_key();
+	for (int i = 0; i < 20; i++)
+		sd_event_run(event, 5000);
 	cr_assert_eq(fake.destroyed, 2);
+	cr_assert_eq(questions, 1);
 	sd_bus_message_unref(reply);
+	sd_bus_close_unref(overhearing);
 }
 
 static bool has_lost_the_bus(void)
