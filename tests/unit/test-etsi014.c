@@ -9,160 +9,30 @@
 #include <inttypes.h>
 #include <jansson.h>
 #include <openssl/sha.h>
-#include <signal.h>
-#include <sys/prctl.h>
-#include <sys/wait.h>
 #include <time.h>
 
 #include "common/encoding.h"
 #include "common/json-text.h"
 #include "drivers/driver.h"
+#include "tests/unit/support/kme-pair.h"
 
-#define PYTHON           "/usr/bin/python3"
-#define MOCK             "tests/mock-kme/mock-kme"
 #define LIMIT_USEC       (15 * USEC_PER_SEC)
 #define REGION_MAX_BYTES (UINT64_C(1) << 30) /* larger ones are a sanitizer's shadow */
 
-enum side {
-	ALICE,
-	BOB,
-};
-static const char *const sae_names[] = {"alice", "bob"};
-static const char *const kme_names[] = {"kme-a", "kme-b"};
-
-static char directory[32];
 static sd_event *event;
-static pid_t kmes[2];
-static unsigned ports[2];
-
-/* ---- the two KMEs ---- */
-
-static int _printf_(1, 2) shell(const char *format, ...)
-{
-	char *command;
-	va_list arguments;
-	int r;
-
-	va_start(arguments, format);
-	cr_assert_geq(vasprintf(&command, format, arguments), 0);
-	va_end(arguments);
-	r = system(command);
-	free(command);
-	return r;
-}
-
-static void make_ca(const char *name)
-{
-	cr_assert_eq(shell("cd %s && openssl req -x509 -newkey ec -pkeyopt "
-			   "ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=%s -keyout %s.key "
-			   "-out %s.crt 2>/dev/null",
-			   directory, name, name, name),
-		     0);
-}
-
-static void make_certificate(const char *name)
-{
-	cr_assert_eq(
-		shell("cd %s && openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
-		      "-subj /CN=%s -keyout %s.key -out %s.csr 2>/dev/null && "
-		      "printf 'subjectAltName=IP:127.0.0.1,DNS:%s' > %s.ext && "
-		      "openssl x509 -req -in %s.csr -CA ca.crt -CAkey ca.key -CAcreateserial "
-		      "-days 2 -extfile %s.ext -out %s.crt 2>/dev/null",
-		      directory, name, name, name, name, name, name, name, name),
-		0);
-}
-
-static void wait_for_port(enum side side)
-{
-	char path[64];
-
-	snprintf(path, sizeof(path), "%s/port.%s", directory, kme_names[side]);
-	for (unsigned tries = 0; tries < 500; tries++) {
-		FILE *file = fopen(path, "r");
-
-		if (file) {
-			cr_assert_eq(fscanf(file, "%u", &ports[side]), 1);
-			fclose(file);
-			unlink(path);
-			return;
-		}
-		usleep(20000);
-	}
-	cr_assert_fail("%s did not come up", kme_names[side]);
-}
-
-/* more: further arguments, NULL-terminated. A KME that is started again keeps its port. */
-static void start_kme(enum side side, const char *const *more)
-{
-	const char *name = kme_names[side];
-	char text[7][80];
-	const char *arguments[24] = {
-		PYTHON,     MOCK,    "--name",  name,    "--peer-kme",  kme_names[!side],
-		"--listen", text[0], "--ca",    text[1], "--cert",      text[2],
-		"--key",    text[3], "--state", text[4], "--port-file", text[5]};
-	size_t n = 18;
-
-	snprintf(text[0], sizeof(text[0]), "127.0.0.1:%u", ports[side]);
-	snprintf(text[1], sizeof(text[1]), "%s/ca.crt", directory);
-	snprintf(text[2], sizeof(text[2]), "%s/%s.crt", directory, name);
-	snprintf(text[3], sizeof(text[3]), "%s/%s.key", directory, name);
-	snprintf(text[4], sizeof(text[4]), "%s/state", directory);
-	snprintf(text[5], sizeof(text[5]), "%s/port.%s", directory, name);
-	while (more && *more)
-		arguments[n++] = *more++;
-	kmes[side] = fork();
-	cr_assert_geq(kmes[side], 0);
-	if (kmes[side] == 0) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL); /* also when the test is killed */
-		execv(PYTHON, (char *const *)arguments);
-		_exit(127);
-	}
-	wait_for_port(side);
-}
-
-static void stop_kme(enum side side)
-{
-	if (kmes[side] <= 0)
-		return;
-	kill(kmes[side], SIGKILL);
-	waitpid(kmes[side], NULL, 0);
-	kmes[side] = 0;
-}
-
-static void set_fault(enum side side, const char *text)
-{
-	char path[96], fresh[104];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/state/faults.%s", directory, kme_names[side]);
-	snprintf(fresh, sizeof(fresh), "%s.new", path);
-	file = fopen(fresh, "w");
-	cr_assert_not_null(file);
-	fprintf(file, "%s\n", text);
-	fclose(file);
-	cr_assert_eq(rename(fresh, path), 0);
-}
 
 static void setup(void)
 {
-	strcpy(directory, "/tmp/test-etsi014-XXXXXX");
-	cr_assert_not_null(mkdtemp(directory));
+	if (!kme_pair_is_possible())
+		cr_skip_test("no python3 or no tests/mock-kme from here");
+	kme_pair_init();
 	cr_assert(sd_event_new(&event) >= 0);
-	if (access(PYTHON, X_OK) < 0 || access(MOCK, X_OK) < 0)
-		cr_skip_test("no python3 or no " MOCK " from here");
-	make_ca("ca");
-	for (enum side side = ALICE; side <= BOB; side++) {
-		make_certificate(sae_names[side]);
-		make_certificate(kme_names[side]);
-	}
 }
 
 static void teardown(void)
 {
-	stop_kme(ALICE);
-	stop_kme(BOB);
 	sd_event_unref(event);
-	shell("rm -rf %s", directory);
+	kme_pair_done();
 }
 
 TestSuite(etsi014, .init = setup, .fini = teardown, .timeout = 60);
@@ -218,7 +88,7 @@ static void on_keys(struct device *device, int result, struct key_batch *batch, 
 
 static const struct device_handler handler = {on_state, on_end};
 
-static int try_open(enum side side, const char *rest, struct end *end, char **ret_what)
+static int try_open(enum kme_side side, const char *rest, struct end *end, char **ret_what)
 {
 	_cleanup_(device_url_freep) struct device_url *url = NULL;
 	char text[1024];
@@ -226,8 +96,9 @@ static int try_open(enum side side, const char *rest, struct end *end, char **re
 	snprintf(text, sizeof(text),
 		 "etsi014://127.0.0.1:%u/?side=%s&sae=%s&peer_sae=%s&ca=%s/ca.crt&cert=%s/%s.crt"
 		 "&key=%s/%s.key%s",
-		 ports[side], sae_names[side], sae_names[side], sae_names[!side], directory,
-		 directory, sae_names[side], directory, sae_names[side], rest);
+		 kme_pair_ports[side], kme_pair_saes[side], kme_pair_saes[side],
+		 kme_pair_saes[!side], kme_pair_directory, kme_pair_directory, kme_pair_saes[side],
+		 kme_pair_directory, kme_pair_saes[side], rest);
 	cr_assert_eq(device_url_parse(text, &url, ret_what), 0, "%s", *ret_what);
 	return driver_find("etsi014")->open(event, url, &handler, end, ret_what, &end->device);
 }
@@ -255,7 +126,7 @@ static void start_session(struct end *end)
 		sd_event_run(event, UINT64_MAX);
 }
 
-static void open_end(enum side side, const char *rest)
+static void open_end(enum kme_side side, const char *rest)
 {
 	char *what = NULL;
 
@@ -267,15 +138,15 @@ static void open_end(enum side side, const char *rest)
 
 static void open_both(const char *rest)
 {
-	start_kme(ALICE, NULL);
-	start_kme(BOB, NULL);
+	kme_pair_start(ALICE, NULL);
+	kme_pair_start(BOB, NULL);
 	open_end(ALICE, rest);
 	open_end(BOB, rest);
 }
 
 static void close_both(void)
 {
-	for (enum side side = ALICE; side <= BOB; side++) {
+	for (enum kme_side side = ALICE; side <= BOB; side++) {
 		struct end *end = &ends[side];
 
 		if (end->device)
@@ -315,13 +186,14 @@ static bool both_are_equal(void)
 }
 
 /* Digest of this id in a KME's list of deliveries, which must name it once. */
-static void find_delivery(enum side side, const char *id, char ret_digest[static 65])
+static void find_delivery(enum kme_side side, const char *id, char ret_digest[static 65])
 {
 	char path[96], line[1024];
 	unsigned found = 0;
 	FILE *file;
 
-	snprintf(path, sizeof(path), "%s/state/deliveries.%s", directory, kme_names[side]);
+	snprintf(path, sizeof(path), "%s/state/deliveries.%s", kme_pair_directory,
+		 kme_pair_names[side]);
 	file = fopen(path, "r");
 	cr_assert_not_null(file);
 	while (fgets(line, sizeof(line), file)) {
@@ -370,8 +242,8 @@ Test(etsi014, many_keys_are_asked_for_in_parts_that_the_kme_allows)
 {
 	static const char *const few[] = {"--max-per-request=3", NULL};
 
-	start_kme(ALICE, NULL);
-	start_kme(BOB, few);
+	kme_pair_start(ALICE, NULL);
+	kme_pair_start(BOB, few);
 	open_end(ALICE, "&keybits=512");
 	open_end(BOB, "&keybits=512");
 	cr_assert_eq(get(&ends[ALICE], 1000), 0);
@@ -520,9 +392,9 @@ Test(etsi014, the_leader_lives_with_each_bad_server)
 	for (size_t i = 0; i < ELEMENTSOF(bad_enc_keys); i++) {
 		const struct row *row = &bad_enc_keys[i];
 
-		set_fault(ALICE, "");
+		kme_pair_set_fault(ALICE, "");
 		start_session(&ends[ALICE]); /* ends the back-off */
-		set_fault(ALICE, row->fault);
+		kme_pair_set_fault(ALICE, row->fault);
 		cr_assert_eq(get(&ends[ALICE], 3), row->result, "%s: %d, %s", row->fault,
 			     ends[ALICE].result, ends[ALICE].reason);
 		if (row->result == 0)
@@ -569,7 +441,7 @@ Test(etsi014, the_other_side_lives_with_each_bad_server)
 		const struct row *row = &bad_dec_keys[i];
 
 		cr_assert_eq(get(&ends[ALICE], 3), 0);
-		set_fault(BOB, row->fault);
+		kme_pair_set_fault(BOB, row->fault);
 		cr_assert_eq(get_by_id(&ends[BOB], ends[ALICE].batch), row->result, "%s: %d, %s",
 			     row->fault, ends[BOB].result, ends[BOB].reason);
 		if (row->result == 0)
@@ -582,7 +454,7 @@ Test(etsi014, the_other_side_lives_with_each_bad_server)
 Test(etsi014, unequal_keys_pass_because_only_a_confirmation_can_tell)
 {
 	open_both("");
-	set_fault(BOB, "unequal");
+	kme_pair_set_fault(BOB, "unequal");
 	cr_assert_eq(get(&ends[ALICE], 1), 0);
 	cr_assert_eq(get_by_id(&ends[BOB], ends[ALICE].batch), 0);
 	cr_assert(!both_are_equal());
@@ -594,7 +466,7 @@ Test(etsi014, an_sae_that_the_kme_does_not_serve_is_refused)
 	static const char *const other[] = {"--sae=carol", NULL};
 	char *what = NULL;
 
-	start_kme(BOB, other);
+	kme_pair_start(BOB, other);
 	cr_assert_eq(try_open(BOB, "", &ends[BOB], &what), 0);
 	start_session(&ends[BOB]);
 	cr_assert_eq(ends[BOB].ends, 1);
@@ -611,7 +483,7 @@ Test(etsi014, an_empty_kme_is_asked_less_and_less_often)
 	struct end *alice = &ends[ALICE];
 	uint64_t start, now;
 
-	start_kme(ALICE, empty);
+	kme_pair_start(ALICE, empty);
 	open_end(ALICE, "");
 	sd_event_now(event, CLOCK_MONOTONIC, &start);
 	do {
@@ -627,7 +499,7 @@ Test(etsi014, a_session_that_ends_answers_its_calls)
 	struct end *alice = &ends[ALICE];
 
 	open_both("");
-	set_fault(ALICE, "on=enc_keys,delay=5000");
+	kme_pair_set_fault(ALICE, "on=enc_keys,delay=5000");
 	for (int i = 0; i < 3; i++)
 		cr_assert_eq(alice->device->driver->get_keys(alice->device, 1, on_keys, alice), 0);
 	sd_event_run(event, 0);
@@ -647,7 +519,7 @@ Test(etsi014, an_unreachable_kme_ends_the_session_and_a_killed_one_has_forgotten
 
 	open_both("");
 	cr_assert_eq(get(&ends[ALICE], 3), 0);
-	stop_kme(BOB);
+	kme_pair_kill(BOB);
 	cr_assert_lt(get_by_id(bob, ends[ALICE].batch), 0);
 	cr_assert_eq(get_by_id(bob, ends[ALICE].batch), -ECONNREFUSED, "%s", bob->reason);
 	cr_assert_eq(get_by_id(bob, ends[ALICE].batch), -ECANCELED);
@@ -655,7 +527,7 @@ Test(etsi014, an_unreachable_kme_ends_the_session_and_a_killed_one_has_forgotten
 	cr_assert_eq(bob->end, DEVICE_RETRY);
 	start_session(bob);
 	cr_assert_eq(bob->ends, 2);
-	start_kme(BOB, NULL);
+	kme_pair_start(BOB, NULL);
 	start_session(bob);
 	cr_assert_eq(bob->ends, 2);
 	cr_assert_eq(get_by_id(bob, ends[ALICE].batch), 0);
@@ -682,13 +554,13 @@ Test(etsi014, a_session_without_a_good_status_does_not_begin)
 
 	open_both("");
 	for (size_t i = 0; i < ELEMENTSOF(bad_status); i++) {
-		set_fault(ALICE, bad_status[i].fault);
+		kme_pair_set_fault(ALICE, bad_status[i].fault);
 		start_session(alice);
 		cr_assert_eq(alice->ends, i + 1, "%s", bad_status[i].fault);
 		cr_assert_eq(alice->end, bad_status[i].end, "%s", bad_status[i].fault);
 		cr_assert(strstr(alice->reason, bad_status[i].reason), "%s", alice->reason);
 	}
-	set_fault(ALICE, "");
+	kme_pair_set_fault(ALICE, "");
 	start_session(alice);
 	cr_assert_eq(alice->device->state, DEVICE_SESSION_STARTED);
 	close_both();
@@ -699,7 +571,7 @@ Test(etsi014, what_the_kme_says_of_the_request_is_a_wrong_configuration)
 	struct end *alice = &ends[ALICE];
 
 	open_both("");
-	set_fault(ALICE, "status=400,message=size shall be a multiple of 8");
+	kme_pair_set_fault(ALICE, "status=400,message=size shall be a multiple of 8");
 	cr_assert_eq(get(alice, 1), -ECANCELED);
 	spin(&alice->ends, 1);
 	cr_assert_eq(alice->end, DEVICE_WRONG_CONFIGURATION);
@@ -724,11 +596,11 @@ Test(etsi014, a_kme_that_cannot_give_what_the_url_wants_is_told)
 {
 	static const char *const small[] = {"--max-size=128", "--key-size=128", NULL};
 
-	start_kme(ALICE, small);
+	kme_pair_start(ALICE, small);
 	check_never_starts("", DEVICE_WRONG_CONFIGURATION, "keys of 64 to 128 bits");
-	set_fault(ALICE, "on=status,sae=mallory");
+	kme_pair_set_fault(ALICE, "on=status,sae=mallory");
 	check_never_starts("&keybits=128", DEVICE_WRONG_CONFIGURATION, "another SAE");
-	set_fault(ALICE, "");
+	kme_pair_set_fault(ALICE, "");
 	open_end(ALICE, "&keybits=128");
 	cr_assert_eq(get(&ends[ALICE], 1), 0);
 	close_both();
@@ -737,17 +609,18 @@ Test(etsi014, a_kme_that_cannot_give_what_the_url_wants_is_told)
 /* Another file in place of one of the certificates. */
 Test(etsi014, certificates_are_checked_on_both_sides)
 {
-	start_kme(ALICE, NULL);
-	make_ca("stranger");
+	kme_pair_start(ALICE, NULL);
+	kme_pair_make_ca("stranger");
 	open_end(ALICE, "&server_name=kme-a");
 	check_never_starts("&server_name=kme-b", DEVICE_RETRY, "kme-b");
 	cr_assert_eq(
-		shell("cd %s && cp stranger.crt alice.crt && cp stranger.key alice.key", directory),
+		kme_pair_shell("cd %s && cp stranger.crt alice.crt && cp stranger.key alice.key",
+			       kme_pair_directory),
 		0);
 	check_never_starts("", DEVICE_RETRY, "");
-	cr_assert_eq(shell("cd %s && cp stranger.crt ca.crt", directory), 0);
+	cr_assert_eq(kme_pair_shell("cd %s && cp stranger.crt ca.crt", kme_pair_directory), 0);
 	check_never_starts("", DEVICE_RETRY, "certificate");
-	cr_assert_eq(shell("cd %s && echo nonsense > alice.key", directory), 0);
+	cr_assert_eq(kme_pair_shell("cd %s && echo nonsense > alice.key", kme_pair_directory), 0);
 	check_never_starts("", DEVICE_WRONG_CONFIGURATION, "alice.key");
 	close_both();
 }
