@@ -57,30 +57,36 @@ static int parse_peer(struct config *config, const char *parent, const char *sit
 	return peer->site && (peer->address || !address) ? 0 : -ENOMEM;
 }
 
+/* False when memory ran out. */
+static bool read_peers(struct config *config, const char *pointer, json_t *value,
+		       struct keyringd_config *c)
+{
+	const char *site;
+	json_t *peer;
+
+	c->peers = calloc(json_object_size(value) + 1, sizeof(*c->peers));
+	if (!c->peers)
+		return false;
+	json_object_foreach (value, site, peer) {
+		int r = parse_peer(config, pointer, site, peer, &c->peers[c->peer_count]);
+
+		c->peer_count += c->peers[c->peer_count].site != NULL;
+		if (r < 0)
+			return false;
+	}
+	return true;
+}
+
 static int parse_peers(struct config *config, const char *pointer, json_t *value, void *field)
 {
 	struct keyringd_config *c = CONTAINER_OF(field, struct keyringd_config, peers);
-	size_t count = json_object_size(value);
-	const char *site;
-	json_t *peer;
-	int r;
 
-	if (!json_is_object(value) || count > KEYRINGD_CONFIG_MAX_PEERS) {
+	if (!json_is_object(value) || json_object_size(value) > KEYRINGD_CONFIG_MAX_PEERS)
 		config_error(config, pointer,
-			     "expected {\"SITE\": {\"address\": \"HOST:PORT\"}}, "
-			     "at most %d sites",
+			     "expected {\"SITE\": {\"address\": \"HOST:PORT\"}}, at most %d sites",
 			     KEYRINGD_CONFIG_MAX_PEERS);
-		return 0;
-	}
-	c->peers = calloc(count + 1, sizeof(*c->peers));
-	if (!c->peers)
-		return -ENOMEM;
-	json_object_foreach (value, site, peer) {
-		r = parse_peer(config, pointer, site, peer, &c->peers[c->peer_count]);
-		if (r < 0)
-			return r;
-		c->peer_count += c->peers[c->peer_count].site != NULL;
-	}
+	else if (!read_peers(config, pointer, value, c))
+		config_error(config, pointer, "%s", strerror(ENOMEM));
 	return 0;
 }
 
