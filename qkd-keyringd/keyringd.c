@@ -4,6 +4,7 @@
 #include "keyringd.h"
 
 #include <signal.h>
+#include <sys/stat.h>
 #include <systemd/sd-daemon.h>
 #include <systemd/sd-event.h>
 
@@ -251,8 +252,12 @@ static int open_buses(struct keyringd *k)
 
 static int open_doors(struct keyringd *k)
 {
-	int r = open_buses(k);
+	int r;
 
+	/* systemd makes it; for a start by hand its parent is enough. */
+	if (mkdir(k->config->runtime, 0755) < 0 && errno != EEXIST)
+		return log_failure(-errno, k->config->runtime);
+	r = open_buses(k);
 	if (r < 0)
 		return r;
 	r = open_upcalls(k, k->config->site, &k->upcalls);
