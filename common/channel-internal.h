@@ -44,6 +44,8 @@ void channel_tls_done(struct channel_tls *tls);
 /* 0: done; -EAGAIN with *ret_events to wait for; else an error with its sentence. */
 int channel_tls_handshake(struct channel_tls *tls, uint32_t *ret_events,
 			  char ret_reason[static CHANNEL_REASON_CHARS]);
+/* Before an OpenSSL call whose answer channel_tls_result() is to explain. */
+void channel_tls_prepare(const struct channel_tls *tls);
 /* What an OpenSSL call that answered less than 1 means: -EAGAIN with *ret_events, 0 for the peer's
  * orderly end, else an error; the last two with a sentence. */
 int channel_tls_result(const struct channel_tls *tls, int answer, int saved_errno,

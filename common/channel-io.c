@@ -5,7 +5,6 @@
  * that has been queued in as few records as it takes.
  */
 
-#include <openssl/err.h>
 #include <sys/epoll.h>
 
 #include "common/channel-internal.h"
@@ -95,8 +94,7 @@ static int read_some(struct channel *channel, size_t missing_bytes)
 		channel_fail(channel, r, "no memory for what the peer sends");
 		return r;
 	}
-	ERR_clear_error();
-	errno = 0;
+	channel_tls_prepare(&channel->tls);
 	n = SSL_read(channel->tls.ssl, channel_buffer_tail(received),
 		     (int)channel_buffer_room(received));
 	if (n > 0) {
@@ -209,8 +207,7 @@ static int write_some(struct channel *channel)
 	uint32_t events = 0;
 	int n, r;
 
-	ERR_clear_error();
-	errno = 0;
+	channel_tls_prepare(&channel->tls);
 	n = SSL_write(channel->tls.ssl, channel_buffer_bytes(queued),
 		      (int)channel_buffer_size(queued));
 	if (n > 0) {

@@ -214,9 +214,18 @@ void channel_tls_done(struct channel_tls *tls)
 	tls->ssl = NULL;
 }
 
-static bool is_unexpected_end(unsigned long code, int saved_errno)
+static bool is_unexpected_end(const struct channel_tls *tls, unsigned long code)
 {
-	return code ? ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING : saved_errno == 0;
+	return code ? ERR_GET_REASON(code) == SSL_R_UNEXPECTED_EOF_WHILE_READING
+		    : BIO_eof(SSL_get_rbio(tls->ssl));
+}
+
+/* A reason that stands for what the peer said, RFC 8446 section 6; a number of one byte. */
+static bool is_alert(unsigned long code)
+{
+	int reason = ERR_GET_REASON(code);
+
+	return reason >= SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + UINT8_MAX;
 }
 
 /* OpenSSL's first error tells most: the others are what followed from it. */
@@ -230,7 +239,7 @@ static int name_failure(const struct channel_tls *tls, int saved_errno,
 		snprintf(ret_reason, CHANNEL_REASON_CHARS, "%s", tls->reason);
 		return -EACCES;
 	}
-	if (is_unexpected_end(code, saved_errno)) {
+	if (is_unexpected_end(tls, code)) {
 		snprintf(ret_reason, CHANNEL_REASON_CHARS, "the connection ended without notice");
 		return -ECONNRESET;
 	}
@@ -239,11 +248,19 @@ static int name_failure(const struct channel_tls *tls, int saved_errno,
 			 saved_errno ? strerror(saved_errno) : "TLS failed");
 		return saved_errno ? -saved_errno : -EPROTO;
 	}
-	if (ERR_GET_REASON(code) >= SSL_AD_REASON_OFFSET)
+	if (is_alert(code))
 		snprintf(ret_reason, CHANNEL_REASON_CHARS, "the peer ended TLS: %s", text);
 	else
 		snprintf(ret_reason, CHANNEL_REASON_CHARS, "TLS failed: %s", text);
 	return -EPROTO;
+}
+
+void channel_tls_prepare(const struct channel_tls *tls)
+{
+	ERR_clear_error();
+	errno = 0;
+	/* Left from before, it would make a lack of memory look like a wait for the socket. */
+	BIO_clear_retry_flags(SSL_get_rbio(tls->ssl));
 }
 
 int channel_tls_result(const struct channel_tls *tls, int answer, int saved_errno,
@@ -262,7 +279,8 @@ int channel_tls_result(const struct channel_tls *tls, int answer, int saved_errn
 		snprintf(ret_reason, CHANNEL_REASON_CHARS, "the peer ended the connection");
 		return 0;
 	default: /* OpenSSL's constants, not an enum of ours */
-		r = name_failure(tls, saved_errno, ret_reason);
+		/* A failure that is not the socket's may find EAGAIN there from the last read. */
+		r = name_failure(tls, saved_errno == EAGAIN ? 0 : saved_errno, ret_reason);
 		ERR_clear_error();
 		return r;
 	}
@@ -273,8 +291,7 @@ int channel_tls_handshake(struct channel_tls *tls, uint32_t *ret_events,
 {
 	int answer, r;
 
-	ERR_clear_error();
-	errno = 0;
+	channel_tls_prepare(tls);
 	SSL_set_app_data(tls->ssl, tls);
 	answer = SSL_do_handshake(tls->ssl);
 	if (answer == 1)

@@ -2,6 +2,7 @@
 #include <criterion/criterion.h>
 
 #include "common/config.h"
+#include "tests/unit/support/test-allocation.h"
 
 struct peer {
 	char *name;
@@ -305,4 +306,43 @@ Test(config, help_shows_every_setting_with_its_bounds)
 	cr_expect(strstr(text, "  --listen=HOST:PORT  "));
 	cr_expect(strstr(text, " (1 to 3600)\n"));
 	cr_expect(strstr(text, " (keyring, files)\n"));
+}
+
+/* From config_new() to the errors, as a daemon does it. */
+static int read_all_of_it(const char *file, char *const *arguments, FILE *errors)
+{
+	_cleanup_(config_freep) struct config *config = NULL;
+	struct settings settings = {0};
+	int r;
+
+	r = config_new(file, arguments, &config);
+	if (r < 0)
+		return r;
+	r = config_read(config, table, ELEMENTSOF(table), &settings);
+	config_print_errors(config, errors);
+	config_release(table, ELEMENTSOF(table), &settings);
+	return r;
+}
+
+Test(config, lack_of_memory_is_an_error_wherever_it_strikes)
+{
+	static const char text[] =
+		"{\"site\": \"alice\", \"tls\": {\"key\": \"/a\"}, \"window\": 9}";
+	static char *const arguments[] = {"--peers={}", "--tls.key=/b", "--confirm=true", NULL};
+	FILE *file = fopen(path, "w"), *errors = fopen("/dev/null", "w");
+	unsigned failures = 0;
+	int r = -1;
+
+	fputs(text, file);
+	fclose(file);
+	TEST_EACH_ALLOCATION (n, 1) {
+		r = read_all_of_it(path, arguments, errors);
+		failures += r < 0;
+		cr_assert(r == 0 || r == -ENOMEM || r == -EINVAL, "%ld: %d", n, r);
+	}
+	fclose(errors);
+	cr_assert_eq(r, 0, "the last time with memory enough");
+#ifndef __SANITIZE_ADDRESS__
+	cr_assert_gt(failures, 20u);
+#endif
 }

@@ -43,6 +43,7 @@ void test_channels_init(struct test_channels *channels);                /* loop 
 void test_channels_serve(struct test_channels *channels);               /* ... and the server */
 void test_channels_dial(struct test_channels *channels, uint16_t port); /* ... and the client */
 void test_channels_serve_at(struct test_channels *channels, const char *address);
+int test_channels_try_dial(struct test_channels *channels, const char *address);
 void test_channels_dial_at(struct test_channels *channels, const char *address);
 void test_channels_connect(struct test_channels *channels); /* all, until both ends are there */
 void test_channels_done(struct test_channels *channels);
