@@ -293,11 +293,21 @@ static const struct sync_ops ops = {
 
 /* Life and death of a site */
 
+/* Nothing more reaches the disk, not even what freeing would write. */
+static void end_machine(struct world_site *site)
+{
+	struct storage *disk = memory_storage_storage(site->disk);
+
+	memory_storage_power_off_at(site->disk, 0);
+	(void)disk->ops->sync_directory(disk, ".");
+	site->machine = sync_machine_free(site->machine);
+}
+
 static void crash(struct world_site *site, enum memory_crash how)
 {
 	struct world *world = site->world;
 
-	site->machine = sync_machine_free(site->machine);
+	end_machine(site);
 	site->wants_flush = false;
 	site->wake_usec = UINT64_MAX;
 	site->restart_usec = world->now_usec + prng_below(&world->prng, RESTART_USEC);
@@ -363,7 +373,7 @@ static void lose_disk(struct world *world)
 	struct world_site *site = &world->sites[prng_below(&world->prng, 2)];
 
 	world->is_disk_lost = true;
-	site->machine = sync_machine_free(site->machine);
+	end_machine(site);
 	memory_storage_crash(site->disk, MEMORY_CRASH_LOSE, NULL, NULL);
 	if (site->has_backup)
 		memory_storage_copy(site->disk, site->backup);
