@@ -16,6 +16,8 @@
 #define PRIORITY_BATCH (SD_EVENT_PRIORITY_NORMAL + 10)
 #define PRIORITY_NOW   (SD_EVENT_PRIORITY_NORMAL - 10)
 
+#define LAZY_SYNC_SHARE 10 /* at most a tenth of the time */
+
 void issuer_fail(struct issuer *issuer, int result, const char *what)
 {
 	if (issuer->failed)
@@ -83,7 +85,7 @@ static int on_flush(sd_event_source *source, void *userdata)
 		return 0;
 	issuer_operation_call_finished(issuer);
 	if (issue_log_is_dirty(issuer->log) && !is_armed(issuer->sync_timer))
-		(void)arm(issuer->sync_timer, issuer_now(issuer) + ISSUER_LAZY_SYNC_USEC);
+		(void)arm(issuer->sync_timer, issuer_now(issuer) + issuer->sync_pause_usec);
 	return 0;
 }
 
@@ -96,13 +98,26 @@ void issuer_loop_flush_soon(struct issuer *issuer)
 	(void)sd_event_source_set_enabled(issuer->flush, SD_EVENT_ONESHOT);
 }
 
+static uint64_t exact_now(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+}
+
+/* Nobody waits for this one, so on a slow disk it comes less often. */
 static int on_sync_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct issuer *issuer = userdata;
 
+	uint64_t start = exact_now();
+
 	if (issuer->failed)
 		return 0;
 	issuer_check_log(issuer, issue_log_sync(issuer->log));
+	issuer->sync_pause_usec =
+		MAX(ISSUER_LAZY_SYNC_USEC, LAZY_SYNC_SHARE * (exact_now() - start));
 	issuer_loop_flush_soon(issuer);
 	return 0;
 }
@@ -218,6 +233,7 @@ int issuer_loop_start(struct issuer *issuer)
 {
 	int r = sd_event_add_defer(issuer->event, &issuer->flush, on_flush, issuer);
 
+	issuer->sync_pause_usec = ISSUER_LAZY_SYNC_USEC;
 	if (r >= 0)
 		r = sd_event_source_set_priority(issuer->flush, PRIORITY_BATCH);
 	if (r >= 0)

@@ -170,6 +170,7 @@ struct issuer {
 
 	sd_event_source *flush, *sync_timer, *deadline_timer, *chores_timer, *expiry_timer;
 	unsigned flush_wishes;
+	uint64_t sync_pause_usec;
 	uint64_t deadline_armed_usec, expiry_armed_usec; /* 0: not */
 };
 
