@@ -67,6 +67,9 @@ static void check_line(struct world *world, unsigned index, const char *director
 	else if (ret->kind == KEYFILE_LINE_KEY && site->erased[ret->serial])
 		world_violation(world, "%s: line %" PRIu64 " was erased and is back",
 				world_names[index], sequence);
+	else if (ret->kind == KEYFILE_LINE_KEY && site->gone[ret->serial])
+		world_violation(world, "%s: line %" PRIu64 " was issued and lost and is back",
+				world_names[index], sequence);
 	if (seen[ret->serial]++)
 		world_violation(world, "%s: key %" PRIu64 " stands twice", world_names[index],
 				ret->serial);
@@ -193,6 +196,17 @@ static int erase(struct world_site *site, const char *directory, uint64_t sequen
 	return r;
 }
 
+void world_note_gone(struct world_site *site, const char *directory)
+{
+	for (uint64_t serial = 0; serial < site->world->serials; serial++) {
+		struct line line;
+
+		if (site->issued[serial] && !site->gone[serial] &&
+		    !read_line(site, directory, site->line[serial] - 1, &line))
+			site->gone[serial] = 1;
+	}
+}
+
 /* Any line that is whole, told or not: keyringd may look at the files at any time. */
 int world_issue(struct world_site *site)
 {
@@ -217,6 +231,7 @@ int world_issue(struct world_site *site)
 	if (r < 0)
 		return r;
 	site->issued[line.serial]++;
+	site->line[line.serial] = (uint32_t)sequence + 1;
 	if (prng_below(&world->prng, 4) == 0)
 		return 0;
 	r = erase(site, directory, sequence);

@@ -12,6 +12,7 @@
 #include <stdarg.h>
 
 #include "common/json-text.h"
+#include "qkd-linkd/sync-internal.h"
 
 #define DELAY_USEC   (20 * USEC_PER_MSEC)
 #define SETTLE_USEC  (600 * USEC_PER_SEC)
@@ -142,6 +143,7 @@ static void post(struct world *world, const struct sync_message *message, unsign
 	if (message->kind == SYNC_SYN)
 		memcpy(posted->ids, message->syn.ids, message->syn.count * sizeof(posted->ids[0]));
 	posted->to = to;
+	posted->is_wrong = posted->is_replay = false;
 	posted->at_usec = world->now_usec + delay_usec;
 	if (!(world->faults & WORLD_REORDER))
 		for (size_t i = 0; i < world->message_count; i++)
@@ -158,11 +160,11 @@ static void on_send(const struct sync_message *message, void *userdata)
 	struct world *world = site->world;
 	unsigned to = !site->index;
 
-	if (!world->is_connected || fault(world, WORLD_LOSS, 30))
+	if (!world->is_connected || fault(world, WORLD_LOSS, 80))
 		return;
 	post(world, message, to, prng_below(&world->prng, DELAY_USEC));
-	if (fault(world, WORLD_DUPLICATES, 50))
-		post(world, message, to, prng_below(&world->prng, 4 * DELAY_USEC));
+	if (fault(world, WORLD_DUPLICATES, 150))
+		post(world, message, to, prng_below(&world->prng, 10 * DELAY_USEC));
 	if (!(world->faults & WORLD_LIES) || !chance(world, 100))
 		return;
 	world->heard = *message;
@@ -306,12 +308,17 @@ static void end_machine(struct world_site *site)
 static void crash(struct world_site *site, enum memory_crash how)
 {
 	struct world *world = site->world;
+	char directory[KEYFILE_NAME_MAX] = "";
 
+	if (site->machine)
+		snprintf(directory, sizeof(directory), "%s", sync_machine_directory(site->machine));
 	end_machine(site);
 	site->wants_flush = false;
 	site->wake_usec = UINT64_MAX;
 	site->restart_usec = world->now_usec + prng_below(&world->prng, RESTART_USEC);
 	memory_storage_crash(site->disk, how, how == MEMORY_CRASH_CHOOSE ? choose : NULL, world);
+	if (directory[0])
+		world_note_gone(site, directory);
 	if (world->is_connected)
 		drop_connection(world);
 }
@@ -392,16 +399,54 @@ static void flush_if_wanted(struct world_site *site)
 	heed(site, sync_machine_flush(site->machine));
 }
 
+struct footprint {
+	unsigned open;
+	uint64_t operations;
+	size_t fetches;
+	bool wants_flush;
+};
+
+static struct footprint footprint(const struct world_site *site)
+{
+	return (struct footprint){
+		.open = sync_machine_open(site->machine),
+		.operations = memory_storage_operations(site->disk),
+		.fetches = site->world->fetch_count,
+		.wants_flush = site->wants_flush,
+	};
+}
+
+static void check_footprint(struct world *world, const struct world_message *posted,
+			    const struct footprint *before)
+{
+	const struct world_site *site = &world->sites[posted->to];
+	struct footprint after = footprint(site);
+
+	if (after.open != before->open || after.operations != before->operations ||
+	    after.fetches != before->fetches || after.wants_flush != before->wants_flush)
+		world_violation(world, "%s believed a %s %s", world_names[site->index],
+				posted->is_wrong ? "false" : "stale",
+				sync_kind_name(posted->message.kind));
+}
+
 static void deliver(struct world *world, size_t i)
 {
 	struct world_message posted = world->messages[i];
 	struct world_site *site = &world->sites[posted.to];
+	struct footprint before;
+	bool is_over;
 
 	world->messages[i] = world->messages[--world->message_count];
 	if (posted.message.kind == SYNC_SYN)
 		posted.message.syn.ids = posted.ids;
-	if (site->machine)
-		heed(site, sync_machine_receive(site->machine, &posted.message));
+	if (!site->machine)
+		return;
+	before = footprint(site);
+	is_over = posted.is_replay && posted.message.txn < site->machine->store.next_txn &&
+		  !sync_find(site->machine, posted.message.txn);
+	heed(site, sync_machine_receive(site->machine, &posted.message));
+	if (site->machine && (posted.is_wrong || is_over))
+		check_footprint(world, &posted, &before);
 }
 
 static bool give_up_keys(struct world *world, struct world_site *site,
@@ -461,19 +506,25 @@ static void connect_sites(struct world *world)
 			heed(&world->sites[!i], sync_machine_connect(world->sites[!i].machine));
 }
 
-/* An old message again, at times with a wrong proof. */
+/* An old message again, at times with a wrong proof or number. */
 static void lie(struct world *world)
 {
 	struct sync_message message = world->heard;
-	bool is_wrong = chance(world, 400);
+	bool is_wrong = chance(world, 500);
 
-	if (message.kind == SYNC_SYN)
-		message.syn.alpha += is_wrong;
-	else if (message.kind == SYNC_SYN_ACK)
+	if (message.kind == SYNC_SYN_ACK)
 		message.syn_ack.alpha_plus_one += is_wrong;
-	else if (message.kind == SYNC_ACK)
-		message.ack.beta_plus_one += is_wrong;
+	else if (message.kind == SYNC_ACK && is_wrong && chance(world, 500))
+		message.ack.beta_plus_one++;
+	else if (message.kind == SYNC_ACK && is_wrong)
+		message.ack.first += WORLD_MAX_KEYS;
+	else
+		is_wrong = false;
 	post(world, &message, world->heard_to, prng_below(&world->prng, DELAY_USEC));
+	if (world->message_count == 0)
+		return;
+	world->messages[world->message_count - 1].is_wrong = is_wrong;
+	world->messages[world->message_count - 1].is_replay = message.kind != SYNC_RESUME;
 }
 
 /* Something that nobody asked for; at most one in a step. */
@@ -612,6 +663,7 @@ static void begin(struct world *world, uint64_t seed, unsigned faults)
 		memset(site->issued, 0, sizeof(site->issued));
 		memset(site->recorded, 0, sizeof(site->recorded));
 		memset(site->erased, 0, sizeof(site->erased));
+		memset(site->gone, 0, sizeof(site->gone));
 		memset(site->fetched, 0, sizeof(site->fetched));
 		memset(site->agreed, 0, sizeof(site->agreed));
 	}

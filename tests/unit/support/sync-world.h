@@ -44,6 +44,8 @@ struct world_message {
 	struct uuid ids[WORLD_MESSAGE_IDS];
 	uint64_t at_usec;
 	unsigned to;
+	bool is_wrong;  /* its proof or its number is: it has to change nothing */
+	bool is_replay; /* it was sent before: changes nothing once its transaction is over */
 };
 
 struct world_fetch {
@@ -64,6 +66,8 @@ struct world_site {
 	uint8_t recorded[WORLD_MAX_KEYS]; /* the issue record may name it */
 	uint8_t issued[WORLD_MAX_KEYS];   /* times */
 	uint8_t erased[WORLD_MAX_KEYS];   /* durable */
+	uint8_t gone[WORLD_MAX_KEYS];     /* issued, and its line lost in a crash */
+	uint32_t line[WORLD_MAX_KEYS];    /* of what was issued: 1 + sequence number */
 	uint8_t fetched[WORLD_MAX_KEYS];
 	uint8_t agreed[WORLD_MAX_KEYS]; /* told as agreed: 1 + generation */
 	uint64_t fatal;                 /* times that the machine asked to be stopped */
@@ -113,4 +117,6 @@ void world_check_settled(struct world *world);
 /* keyringd's part: issue a line if there is one, record first, then erase. Negative: the disk
  * failed. */
 int world_issue(struct world_site *site);
+/* After a crash: which issued lines are lost. */
+void world_note_gone(struct world_site *site, const char *directory);
 extern const char *const world_names[2];
