@@ -16,17 +16,17 @@
  *	B RESULT	1 when the tag matches (1)
  *	A FRAME_TAGS	hash key (16), a tag of FRAME_TAG_BYTES for each frame	when it did not
  *	B NEED		frames whose tags differ (2 each)
- *	A PATCH		their bits; VERIFY follows
- *	A AMPLIFY	key length (8), 1 when its first bits go to the authentication (1), seed,
- *			tag number (8), tag (16)
- *	B ACCEPT	tag number (8), tag (16)
- *	either DROP	reason (1)
+ *	A PATCH		their bits; VERIFY follows *	A SEED		the next
+ *BLOCK_WIRE_SEED_BYTES of the amplification's seed, or its rest A AMPLIFY	key length (8), 1
+ *when its first bits go to the authentication (1), tag number (8), tag (16) B ACCEPT	tag number
+ *(8), tag (16) either DROP	reason (1)
  */
 
 #include "common/macros.h"
 
 #define BLOCK_WIRE_HEADER_BYTES    8
 #define BLOCK_WIRE_FRAME_TAG_BYTES 4
+#define BLOCK_WIRE_SEED_BYTES      (1u << 20)
 #define BLOCK_WIRE_MAX_BYTES       (4u << 20) /* the channel's own limit */
 
 enum block_wire_type {
@@ -41,6 +41,7 @@ enum block_wire_type {
 	BLOCK_WIRE_FRAME_TAGS,
 	BLOCK_WIRE_NEED,
 	BLOCK_WIRE_PATCH,
+	BLOCK_WIRE_SEED,
 	BLOCK_WIRE_AMPLIFY,
 	BLOCK_WIRE_ACCEPT,
 	BLOCK_WIRE_DROP,

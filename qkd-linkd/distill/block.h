@@ -42,7 +42,8 @@ struct block {
 
 	uint64_t key_bits;
 	bool feeds_authentication;
-	uint8_t *seed; /* A: of the amplification, until ACCEPT */
+	uint64_t *seed;    /* of the amplification */
+	size_t seed_bytes; /* B: that have come */
 	/* In secret memory, for they depend on the authentication key. */
 	struct wegman_carter_stream *sent, *received;
 	struct distill_report report;

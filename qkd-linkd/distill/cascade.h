@@ -26,8 +26,8 @@
 #define CASCADE_GROUP_MAX_FRAMES 1024
 /* A frame that has cost this many parities is worth nothing any more. */
 #define CASCADE_MAX_LEAK_BITS CASCADE_FRAME_BITS
-/* Answers to one message of questions: at most a frame's worth for each frame. */
-#define CASCADE_MAX_QUESTIONS (1u << 20)
+/* In one message. */
+#define CASCADE_MAX_QUESTIONS (1u << 19)
 
 /* log2 of the block size of each pass. */
 struct cascade_plan {

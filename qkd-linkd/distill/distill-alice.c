@@ -12,10 +12,9 @@
 #include "qkd-linkd/distill/verify-tag.h"
 
 #define EARLY_EFFICIENCY      1.05 /* of reconciliation, to see early that nothing will be left */
-#define MIN_KEY_BITS	      (8 * (WEGMAN_CARTER_UNIT_BYTES + 8))
+#define MIN_KEY_BITS          (8 * (WEGMAN_CARTER_UNIT_BYTES + 8))
 #define AUTHENTICATION_TARGET 256 /* units kept in store */
 #define MAX_PATCHED_SHARE     64  /* at most one frame of so many, and two, are given away */
-#define EARLY_EPS	      1e-3
 
 static int send_start(struct distill *distill, struct block *block, double rate)
 {
@@ -42,14 +41,10 @@ static int finish_sifting(struct distill *distill, struct block *block)
 {
 	uint64_t errors = block_test_errors(block), bits = block_test_bits(block);
 	double rate = error_estimate_expect(&distill->estimate, errors, bits);
-	double observed = bits > 0 ? (double)errors / (double)bits : 0;
 	double leak = EARLY_EFFICIENCY * (double)block->key.bit_count * key_length_entropy(rate);
 
 	distill->sifting = NULL;
-	if (rate > distill->config.max_error_rate ||
-	    (observed > distill->config.max_error_rate &&
-	     error_estimate_upper(bits - errors, bits, EARLY_EPS) <
-		     1 - distill->config.max_error_rate))
+	if (rate > distill->config.max_error_rate)
 		return distill_drop(distill, block, BLOCK_DROP_ERROR_RATE);
 	if (block_key_length(block, &distill->config, leak) < MIN_KEY_BITS)
 		return distill_drop(distill, block, BLOCK_DROP_KEY_LENGTH);
@@ -92,13 +87,9 @@ int distill_alice_detections(struct distill *distill)
 {
 	while (distill->announcement_count > 0) {
 		struct pending_announcement a = distill->announcements[0];
-		uint64_t last;
-		int r = sift_last_slot(a.frame + BLOCK_WIRE_HEADER_BYTES,
-				       a.frame_bytes - BLOCK_WIRE_HEADER_BYTES, &last);
+		int r;
 
-		if (r < 0)
-			return r;
-		if (!distill->has_last_slot || distill->last_slot < last)
+		if (!distill->has_last_slot || distill->last_slot < a.last_slot)
 			return 0;
 		r = answer_announcement(distill, &a);
 		free(a.frame);
@@ -111,8 +102,7 @@ int distill_alice_detections(struct distill *distill)
 	return 0;
 }
 
-static int on_announce(struct distill *distill, const struct block_wire *wire,
-		       const uint8_t *frame)
+static int on_announce(struct distill *distill, const struct block_wire *wire, const uint8_t *frame)
 {
 	struct pending_announcement *a;
 	uint64_t last;
@@ -126,6 +116,7 @@ static int on_announce(struct distill *distill, const struct block_wire *wire,
 	a = &distill->announcements[distill->announcement_count];
 	*a = (struct pending_announcement){
 		.number = distill->next_announcement++,
+		.last_slot = last,
 		.frame_bytes = BLOCK_WIRE_HEADER_BYTES + wire->size_bytes,
 	};
 	a->frame = malloc(a->frame_bytes);
@@ -144,8 +135,8 @@ static int on_ask(struct distill *distill, struct block *block, const struct blo
 	uint64_t start = distill_clock(distill);
 	ssize_t bits;
 
-	if (block->stage != BLOCK_RECONCILING || wire->group >= block->group_count ||
-	    count == 0 || wire->size_bytes % 4 || count > CASCADE_MAX_QUESTIONS)
+	if (block->stage != BLOCK_RECONCILING || wire->group >= block->group_count || count == 0 ||
+	    wire->size_bytes % 4 || count > CASCADE_MAX_QUESTIONS)
 		return -EBADMSG;
 	questions = malloc(count * sizeof(*questions));
 	if (!questions)
@@ -191,19 +182,17 @@ static int send_verify(struct distill *distill, struct block *block)
 
 	if (r < 0)
 		return r;
-	verify_tag(distill->kernel, payload, block->key.words, block->key.bit_count / 64,
-		   tag_bytes, payload + VERIFY_TAG_KEY_BYTES);
+	verify_tag(distill->kernel, payload, block->key.words, block->key.bit_count / 64, tag_bytes,
+		   payload + VERIFY_TAG_KEY_BYTES);
 	/* The key length formulas have subtracted the first log2(2/eps_cor) bits already. */
 	block->extra_leak_bits += (uint64_t)ceil(fmax(8 * tag_bytes - known, 0));
 	block->report.verifications++;
 	block->report.times.verify += distill_clock(distill) - start;
 	block->stage = BLOCK_VERIFYING;
-	return distill_send(distill, block, BLOCK_WIRE_VERIFY, 0,
-			    VERIFY_TAG_KEY_BYTES + tag_bytes);
+	return distill_send(distill, block, BLOCK_WIRE_VERIFY, 0, VERIFY_TAG_KEY_BYTES + tag_bytes);
 }
 
-static int on_corrected(struct distill *distill, struct block *block,
-			const struct block_wire *wire)
+static int on_corrected(struct distill *distill, struct block *block, const struct block_wire *wire)
 {
 	int r = 0;
 
@@ -213,8 +202,8 @@ static int on_corrected(struct distill *distill, struct block *block,
 	if (block->report.errors > block->key.bit_count)
 		return -EBADMSG;
 	if (distill->config.bound == DISTILL_BOUND_WIESEMANN)
-		r = take_error_positions(block, wire->payload + 8,
-					 wire->payload + wire->size_bytes, block->report.errors);
+		r = take_error_positions(block, wire->payload + 8, wire->payload + wire->size_bytes,
+					 block->report.errors);
 	else if (wire->size_bytes != 8)
 		r = -EBADMSG;
 	return r < 0 ? r : send_verify(distill, block);
@@ -238,24 +227,35 @@ static int send_frame_tags(struct distill *distill, struct block *block)
 				    (size_t)BLOCK_WIRE_FRAME_TAG_BYTES * block->frame_count);
 }
 
+static int send_seed(struct distill *distill, struct block *block)
+{
+	size_t seed_bytes = 8 * privacy_amplify_seed_words(block->key.bit_count), size;
+	int r;
+
+	block->seed = malloc(seed_bytes);
+	if (!block->seed)
+		return -ENOMEM;
+	r = distill->handler.random(block->seed, seed_bytes, distill->userdata);
+	for (size_t at = 0; at < seed_bytes && r >= 0; at += size) {
+		size = MIN(seed_bytes - at, (size_t)BLOCK_WIRE_SEED_BYTES);
+		memcpy(distill_payload(distill), (uint8_t *)block->seed + at, size);
+		r = distill_send(distill, block, BLOCK_WIRE_SEED, 0, size);
+	}
+	return r;
+}
+
 /* Everything said so far is under the tag: it is computed over it and appended. */
 static int send_amplify(struct distill *distill, struct block *block)
 {
-	uint8_t *payload = distill_payload(distill), *tag;
-	size_t seed_bytes = 8 * privacy_amplify_seed_words(block->key.bit_count);
-	size_t signed_bytes = BLOCK_WIRE_HEADER_BYTES + 9 + seed_bytes;
+	uint8_t *payload = distill_payload(distill), *tag = payload + 9;
+	size_t signed_bytes = BLOCK_WIRE_HEADER_BYTES + 9;
 	uint64_t start = distill_clock(distill), number;
-	int r = distill->handler.random(payload + 9, seed_bytes, distill->userdata);
+	int r;
 
-	block->seed = malloc(seed_bytes);
-	if (r < 0 || !block->seed)
-		return r < 0 ? r : -ENOMEM;
-	memcpy(block->seed, payload + 9, seed_bytes);
 	block_wire_build(BLOCK_WIRE_AMPLIFY, 0, block->number, distill->frame);
 	block_wire_put64(payload, block->key_bits);
 	payload[8] = block->feeds_authentication;
 	wegman_carter_update(distill->authentication, block->sent, distill->frame, signed_bytes);
-	tag = distill->frame + signed_bytes;
 	r = wegman_carter_sign(distill->authentication, block->sent, block->received, &number,
 			       tag + 8);
 	if (r < 0)
@@ -269,19 +269,21 @@ static int send_amplify(struct distill *distill, struct block *block)
 
 static int finish_block(struct distill *distill, struct block *block)
 {
+	int r;
+
 	if ((double)block->report.errors >
 	    distill->config.max_error_rate * (double)block->key.bit_count)
 		return distill_drop(distill, block, BLOCK_DROP_ERROR_RATE);
-	block->key_bits = block_key_length(block, &distill->config,
-					   (double)block_leak_bits(block)) /
-			  8 * 8;
+	block->key_bits =
+		block_key_length(block, &distill->config, (double)block_leak_bits(block)) / 8 * 8;
 	if (block->key_bits < MIN_KEY_BITS)
 		return distill_drop(distill, block, BLOCK_DROP_KEY_LENGTH);
 	if (wegman_carter_send_left(distill->authentication) == 0)
 		return distill_drop(distill, block, BLOCK_DROP_NO_PADS);
-	block->feeds_authentication =
-		wegman_carter_send_left(distill->authentication) < AUTHENTICATION_TARGET;
-	return send_amplify(distill, block);
+	block->feeds_authentication = wegman_carter_send_left(distill->authentication) <
+				      AUTHENTICATION_TARGET;
+	r = send_seed(distill, block);
+	return r < 0 ? r : send_amplify(distill, block);
 }
 
 static int on_result(struct distill *distill, struct block *block, const struct block_wire *wire)
@@ -290,7 +292,9 @@ static int on_result(struct distill *distill, struct block *block, const struct 
 		return -EBADMSG;
 	if (wire->payload[0] == 1)
 		return finish_block(distill, block);
-	if (block->report.verifications >= DISTILL_MAX_VERIFICATIONS)
+	/* With one decoy the errors by intensity would have to be told again. */
+	if (block->report.verifications >= DISTILL_MAX_VERIFICATIONS ||
+	    distill->config.bound == DISTILL_BOUND_WIESEMANN)
 		return distill_drop(distill, block, BLOCK_DROP_VERIFY);
 	return send_frame_tags(distill, block);
 }
@@ -332,7 +336,7 @@ static int on_accept(struct distill *distill, struct block *block, const struct 
 				block_wire_get64(wire->payload), wire->payload + 8);
 	if (r < 0)
 		return r;
-	return distill_release(distill, block, block->seed);
+	return distill_release(distill, block);
 }
 
 static int on_drop(struct distill *distill, struct block *block, const struct block_wire *wire)

@@ -11,12 +11,12 @@
 /* Blocks at Alice's end: Bob's announcements may each open one more before he knows. */
 #define DISTILL_MAX_BLOCKS (DISTILL_MAX_WINDOW + DISTILL_ANNOUNCE_WINDOW)
 
-/* An announcement without an answer: at Bob's end with its detections, at Alice's as it came. */
+/* An announcement without an answer, as it went or came. */
 struct pending_announcement {
 	uint32_t number;
 	size_t count, frame_bytes;
+	uint64_t last_slot; /* A */
 	uint8_t *frame;
-	struct detection *detections; /* secret memory */
 };
 
 struct distill {
@@ -33,6 +33,7 @@ struct distill {
 
 	struct detection *queue; /* secret memory; from queue_start, queue_count of them */
 	size_t queue_start, queue_count;
+	size_t queue_announced; /* B: of these, the first so many */
 	uint64_t last_slot;
 	bool has_last_slot;
 
@@ -55,6 +56,7 @@ static inline uint8_t *distill_payload(struct distill *distill)
 	return distill->frame + BLOCK_WIRE_HEADER_BYTES;
 }
 
+struct block *distill_find_block(const struct distill *distill, uint32_t number);
 int distill_open_block(struct distill *distill, struct block **ret);
 void distill_close_block(struct distill *distill, struct block *block);
 /* Tells the other end, reports and closes. */
@@ -62,7 +64,7 @@ int distill_drop(struct distill *distill, struct block *block, enum block_drop r
 /* Reports and closes a block that the other end has dropped. */
 void distill_dropped(struct distill *distill, struct block *block, enum block_drop reason);
 /* The last step at either end: amplifies, feeds the authentication, hands out, closes. */
-int distill_release(struct distill *distill, struct block *block, const uint8_t *seed);
+int distill_release(struct distill *distill, struct block *block);
 void distill_consume(struct distill *distill, size_t count); /* from the queue's front */
 uint64_t distill_clock(const struct distill *distill);
 

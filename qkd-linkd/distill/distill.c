@@ -4,8 +4,6 @@
  * distill-alice.c, Bob's in distill-bob.c.
  */
 
-#include <math.h>
-
 #include "qkd-linkd/distill/distill-internal.h"
 
 void distill_config_defaults(struct distill_config *ret)
@@ -37,7 +35,7 @@ const char *distill_config_fault(const struct distill_config *config)
 	if (!(config->max_error_rate > 0 && config->max_error_rate <= DISTILL_MAX_ERROR_RATE))
 		return "the error rate limit must be above 0 and at most 0.11";
 	if (config->block_frames < 1 || config->block_frames > DISTILL_MAX_FRAMES)
-		return "a block has 1 to 512 frames";
+		return "a block has 1 to 2048 frames";
 	if (config->window < 1 || config->window > DISTILL_MAX_WINDOW)
 		return "the window is 1 to 8 blocks";
 	if (config->alarm_after < 1)
@@ -69,8 +67,7 @@ int distill_new(const struct distill_config *config, const struct distill_handle
 	distill->queue = secret_malloc(DISTILL_QUEUE_DETECTIONS * sizeof(distill->queue[0]));
 	if (!distill->frame || !distill->queue)
 		return -ENOMEM;
-	r = wegman_carter_new(distill->kernel, config->role, provisioned,
-			      &distill->authentication);
+	r = wegman_carter_new(distill->kernel, config->role, provisioned, &distill->authentication);
 	if (r >= 0)
 		r = privacy_amplifier_new(distill->kernel, bits, &distill->amplifier);
 	if (r < 0)
@@ -85,10 +82,8 @@ struct distill *distill_free(struct distill *distill)
 		return NULL;
 	for (size_t i = 0; i < DISTILL_MAX_BLOCKS; i++)
 		block_free(distill->blocks[i]);
-	for (size_t i = 0; i < distill->announcement_count; i++) {
+	for (size_t i = 0; i < distill->announcement_count; i++)
 		free(distill->announcements[i].frame);
-		secret_mfree(distill->announcements[i].detections);
-	}
 	wegman_carter_free(distill->authentication);
 	privacy_amplifier_free(distill->amplifier);
 	secret_mfree(distill->queue);
@@ -127,6 +122,14 @@ int distill_send(struct distill *distill, struct block *block, enum block_wire_t
 	wegman_carter_update(distill->authentication, block->sent, distill->frame, size);
 	block->report.times.authenticate += distill_clock(distill) - start;
 	return distill->handler.send(distill->frame, size, distill->userdata);
+}
+
+struct block *distill_find_block(const struct distill *distill, uint32_t number)
+{
+	for (size_t i = 0; i < DISTILL_MAX_BLOCKS; i++)
+		if (distill->blocks[i] && distill->blocks[i]->number == number)
+			return distill->blocks[i];
+	return NULL;
 }
 
 int distill_open_block(struct distill *distill, struct block **ret)
@@ -172,8 +175,8 @@ static void fill_report(struct distill_report *report, const struct block *block
 				     : 0;
 	for (unsigned i = 0; i < block->group_count; i++)
 		if (block->correctors[i])
-			report->rounds = MAX(report->rounds,
-					     cascade_corrector_rounds(block->correctors[i]));
+			report->rounds =
+				MAX(report->rounds, cascade_corrector_rounds(block->correctors[i]));
 }
 
 static void finish_report(struct distill *distill, struct block *block, enum block_drop reason)
@@ -213,22 +216,15 @@ int distill_drop(struct distill *distill, struct block *block, enum block_drop r
 	return r;
 }
 
-static int amplify(struct distill *distill, struct block *block, const uint8_t *seed,
-		   struct secret **ret)
+static int amplify(struct distill *distill, struct block *block, struct secret **ret)
 {
 	uint64_t start = distill_clock(distill), words = (block->key_bits + 63) / 64;
-	size_t seed_words = privacy_amplify_seed_words(block->key.bit_count);
-	_cleanup_(freep) uint64_t *aligned = malloc(seed_words * sizeof(*aligned));
 	_cleanup_(secret_freep) struct secret *key = NULL;
-	int r;
+	int r = secret_new(words * sizeof(uint64_t), &key);
 
-	if (!aligned)
-		return -ENOMEM;
-	memcpy(aligned, seed, seed_words * sizeof(*aligned));
-	r = secret_new(words * sizeof(uint64_t), &key);
 	if (r < 0)
 		return r;
-	r = privacy_amplify(distill->amplifier, block->key.words, block->key.bit_count, aligned,
+	r = privacy_amplify(distill->amplifier, block->key.words, block->key.bit_count, block->seed,
 			    block->key_bits, (uint64_t *)key->bytes);
 	if (r < 0)
 		return r;
@@ -237,12 +233,12 @@ static int amplify(struct distill *distill, struct block *block, const uint8_t *
 	return 0;
 }
 
-int distill_release(struct distill *distill, struct block *block, const uint8_t *seed)
+int distill_release(struct distill *distill, struct block *block)
 {
 	_cleanup_(secret_freep) struct secret *whole = NULL, *key = NULL;
 	size_t skip = block->feeds_authentication ? WEGMAN_CARTER_UNIT_BYTES : 0;
 	uint32_t number = block->number;
-	int r = amplify(distill, block, seed, &whole);
+	int r = amplify(distill, block, &whole);
 
 	if (r >= 0 && skip > 0)
 		r = wegman_carter_add_unit(distill->authentication, whole->bytes);
@@ -285,8 +281,7 @@ static int enqueue(struct distill *distill, const struct detection *detections, 
 		distill->has_last_slot = true;
 	}
 	if (distill->queue_start + distill->queue_count + count > DISTILL_QUEUE_DETECTIONS) {
-		memmove(queue, queue + distill->queue_start,
-			distill->queue_count * sizeof(*queue));
+		memmove(queue, queue + distill->queue_start, distill->queue_count * sizeof(*queue));
 		distill->queue_start = 0;
 	}
 	memcpy(queue + distill->queue_start + distill->queue_count, detections,

@@ -18,10 +18,10 @@
 #include "qkd-linkd/distill/key-length.h"
 #include "qkd-linkd/distill/wegman-carter.h"
 
-#define DISTILL_MAX_FRAMES        512 /* of Cascade in a block: 2^23 sifted bits */
-#define DISTILL_MAX_WINDOW        8   /* blocks under way */
-#define DISTILL_GROUP_FRAMES      64  /* frames that share questions */
-#define DISTILL_ANNOUNCE_WINDOW   4   /* announcements under way */
+#define DISTILL_MAX_FRAMES        2048 /* of Cascade in a block: 2^25 sifted bits */
+#define DISTILL_MAX_WINDOW        8    /* blocks under way */
+#define DISTILL_GROUP_FRAMES      64   /* frames that share questions */
+#define DISTILL_ANNOUNCE_WINDOW   4    /* announcements under way */
 #define DISTILL_QUEUE_DETECTIONS  (1u << 20)
 #define DISTILL_MAX_VERIFICATIONS 3
 #define DISTILL_MAX_ERROR_RATE    0.11 /* h(e) = 1/2: single photons give no key above it */

@@ -15,7 +15,7 @@
 
 #include "qkd-linkd/distill/gf2-polynomial.h"
 
-#define PRIVACY_AMPLIFY_MAX_BITS (UINT64_C(1) << 24)
+#define PRIVACY_AMPLIFY_MAX_BITS (UINT64_C(1) << 25)
 
 static inline size_t privacy_amplify_seed_words(uint64_t input_bits)
 {

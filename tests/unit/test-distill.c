@@ -1,0 +1,423 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Whole distillation sessions, both ends in one process: equal keys without a meddler; with one,
+ * never a key that differs between the ends and never one after a failed check.
+ */
+
+#include <criterion/criterion.h>
+#include <math.h>
+
+#include "common/prng.h"
+#include "qkd-linkd/distill/cascade.h"
+#include "qkd-linkd/distill/loopback.h"
+
+#define MAX_BLOCKS 64
+
+struct outcome {
+	struct secret *keys[2][MAX_BLOCKS];
+	struct distill_report reports[2][MAX_BLOCKS];
+	size_t released[2], dropped[2];
+	bool released_after_failure;
+	struct loopback *loopback;
+	/* The meddler's plan. */
+	enum wegman_carter_role sender;
+	uint64_t index;
+	enum loopback_fate fate;
+	uint64_t flip_seed;               /* 0: leave the bytes alone */
+	enum block_wire_type change_type; /* 0: none; else a bit of the first one of this type... */
+	int change_at;                    /* ... in this byte, from the end when negative */
+	uint64_t frames[2];
+};
+
+static void on_key(enum wegman_carter_role end, uint32_t block, const struct secret *key,
+		   void *userdata)
+{
+	struct outcome *outcome = userdata;
+
+	cr_assert_lt(block, MAX_BLOCKS);
+	cr_assert_null(outcome->keys[end][block], "block %u twice", block);
+	cr_assert_eq(secret_new_copy(key->bytes, key->size_bytes, &outcome->keys[end][block]), 0);
+	outcome->released[end]++;
+	if (outcome->loopback && loopback_failure(outcome->loopback, end) < 0)
+		outcome->released_after_failure = true;
+}
+
+static void on_report(enum wegman_carter_role end, const struct distill_report *report,
+		      void *userdata)
+{
+	struct outcome *outcome = userdata;
+
+	if (report->block < MAX_BLOCKS)
+		outcome->reports[end][report->block] = *report;
+	outcome->dropped[end] += report->drop != BLOCK_DROP_NONE;
+}
+
+static enum loopback_fate meddle(enum wegman_carter_role sender, uint64_t index, uint8_t *bytes,
+				 size_t size_bytes, void *userdata)
+{
+	struct outcome *outcome = userdata;
+
+	outcome->frames[sender]++;
+	if (outcome->change_type && bytes[0] == outcome->change_type) {
+		bytes[outcome->change_at < 0 ? (int)size_bytes + outcome->change_at
+					     : outcome->change_at] ^= 1;
+		outcome->change_type = 0;
+	}
+	if (sender != outcome->sender || index != outcome->index)
+		return LOOPBACK_DELIVER;
+	if (outcome->flip_seed)
+		bytes[prng_mix(outcome->flip_seed) % size_bytes] ^=
+			(uint8_t)(1u << prng_mix(outcome->flip_seed + 1) % 8);
+	return outcome->fate;
+}
+
+static const struct loopback_handler handler = {
+	.on_key = on_key,
+	.on_report = on_report,
+	.meddle = meddle,
+};
+
+/* Small blocks that give key: half of each basis, the single-photon bound. */
+static void small_config(struct sim_optics_parameters *optics, struct distill_config *config)
+{
+	sim_optics_defaults(optics);
+	optics->key_basis = 0.5;
+	optics->dead_gates = 0;
+	optics->loss_db = 0;
+	optics->sync_slots = 0;
+	distill_config_defaults(config);
+	config->bound = DISTILL_BOUND_TOMAMICHEL;
+	config->block_frames = 2;
+}
+
+static int run(struct outcome *outcome, const struct sim_optics_parameters *optics,
+	       const struct distill_config *config, uint64_t blocks)
+{
+	_cleanup_(loopback_freep) struct loopback *loopback = NULL;
+	int r;
+
+	cr_assert_eq(loopback_new(optics, config, 3, &handler, outcome, &loopback), 0);
+	outcome->loopback = loopback;
+	r = loopback_run(loopback, blocks, UINT64_MAX);
+	outcome->loopback = NULL;
+	return r;
+}
+
+static void outcome_done(struct outcome *outcome)
+{
+	for (size_t i = 0; i < 2 * MAX_BLOCKS; i++)
+		secret_free(outcome->keys[i / MAX_BLOCKS][i % MAX_BLOCKS]);
+}
+
+static void expect_equal_keys(const struct outcome *outcome, const char *when)
+{
+	for (size_t i = 0; i < MAX_BLOCKS; i++) {
+		const struct secret *a = outcome->keys[0][i], *b = outcome->keys[1][i];
+
+		if (a && b)
+			cr_assert(secret_equal(a, b), "%s: block %zu differs", when, i);
+		/* Bob checks Alice's tag first and tells her: she never has what he has not. */
+		if (a)
+			cr_assert_not_null(b, "%s: block %zu only at Alice's", when, i);
+	}
+	cr_assert_not(outcome->released_after_failure, "%s", when);
+}
+
+#define NO_MEDDLER .index = UINT64_MAX
+
+Test(distill, both_ends_get_the_same_key_for_every_block)
+{
+	struct outcome outcome = {NO_MEDDLER};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	cr_assert_eq(run(&outcome, &optics, &config, 8), 0);
+	cr_expect_geq(outcome.released[0], 8);
+	cr_expect_geq(outcome.released[1], 8);
+	expect_equal_keys(&outcome, "undisturbed");
+	for (size_t i = 0; i < 8; i++) {
+		const struct distill_report *a = &outcome.reports[0][i];
+
+		cr_expect_eq(a->sifted_bits, 2 * CASCADE_FRAME_BITS);
+		cr_expect_gt(a->key_bits, 10000);
+		cr_expect_eq(a->key_bits, outcome.keys[0][i]->size_bytes * 8);
+		cr_expect(fabs(a->error_rate - 0.015) < 0.004, "%f", a->error_rate);
+		cr_expect(a->efficiency > 1 && a->efficiency < 1.3, "%f", a->efficiency);
+		cr_expect_neq(
+			memcmp(outcome.keys[0][i]->bytes, outcome.keys[0][(i + 1) % 8]->bytes, 16),
+			0);
+	}
+	outcome_done(&outcome);
+}
+
+Test(distill, time_tags_of_a_clock_that_is_off_give_the_same_key_too)
+{
+	struct outcome outcome = {NO_MEDDLER};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	optics.sync_slots = 2000000;
+	optics.offset_ps = -1e9;
+	optics.drift = 1e-5;
+	cr_assert_eq(run(&outcome, &optics, &config, 3), 0);
+	cr_expect_geq(outcome.released[0], 3);
+	expect_equal_keys(&outcome, "off clock");
+	outcome_done(&outcome);
+}
+
+Test(distill, two_decoys_and_large_blocks_give_key_by_lim_2014)
+{
+	struct outcome outcome = {NO_MEDDLER};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	config.bound = DISTILL_BOUND_LIM;
+	config.block_frames = 128;
+	cr_assert_eq(run(&outcome, &optics, &config, 1), 0);
+	cr_expect_geq(outcome.released[0], 1);
+	expect_equal_keys(&outcome, "two decoys");
+	cr_expect_gt(outcome.reports[0][0].phase_error, 0.015);
+	outcome_done(&outcome);
+}
+
+Test(distill, one_decoy_gives_key_by_wiesemann_2024)
+{
+	struct outcome outcome = {NO_MEDDLER};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	optics.intensity_count = config.source.intensity_count = 2;
+	optics.mean_photons[1] = config.source.mean_photons[1] = 0.15;
+	optics.probability[0] = config.source.probability[0] = 0.7;
+	optics.probability[1] = config.source.probability[1] = 0.3;
+	config.bound = DISTILL_BOUND_WIESEMANN;
+	config.block_frames = 128;
+	cr_assert_eq(run(&outcome, &optics, &config, 1), 0);
+	cr_expect_geq(outcome.released[0] + outcome.dropped[0], 1);
+	cr_expect_eq(outcome.reports[0][0].drop, BLOCK_DROP_NONE);
+	expect_equal_keys(&outcome, "one decoy");
+	outcome_done(&outcome);
+}
+
+Test(distill, what_both_ends_say_can_be_counted_as_leaked)
+{
+	struct outcome once = {NO_MEDDLER}, twice = {NO_MEDDLER};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	cr_assert_eq(run(&once, &optics, &config, 1), 0);
+	config.count_both_directions = true;
+	cr_assert_eq(run(&twice, &optics, &config, 1), 0);
+	cr_expect_leq(twice.reports[0][0].key_bits + once.reports[0][0].leak_bits,
+		      once.reports[0][0].key_bits + 8);
+	outcome_done(&once);
+	outcome_done(&twice);
+}
+
+Test(distill, intercept_and_resend_of_everything_gives_no_key_and_an_alarm)
+{
+	_cleanup_(loopback_freep) struct loopback *loopback = NULL;
+	struct outcome outcome = {NO_MEDDLER};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	optics.intercept = 1;
+	cr_assert_eq(loopback_new(&optics, &config, 3, &handler, &outcome, &loopback), 0);
+	cr_assert_eq(loopback_run(loopback, DISTILL_ALARM_AFTER, UINT64_MAX), 0);
+	cr_expect_eq(outcome.released[0] + outcome.released[1], 0);
+	cr_expect_eq(outcome.reports[0][0].drop, BLOCK_DROP_ERROR_RATE);
+	cr_expect_eq(outcome.reports[1][0].drop, BLOCK_DROP_ERROR_RATE);
+	cr_expect(distill_alarm(loopback_end(loopback, WEGMAN_CARTER_ALICE)));
+	cr_expect(distill_alarm(loopback_end(loopback, WEGMAN_CARTER_BOB)));
+}
+
+Test(distill, blocks_too_small_for_the_bound_are_dropped)
+{
+	struct outcome outcome = {NO_MEDDLER};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	config.bound = DISTILL_BOUND_LIM;
+	cr_assert_eq(run(&outcome, &optics, &config, 2), 0);
+	cr_expect_eq(outcome.released[0] + outcome.released[1], 0);
+	cr_expect_eq(outcome.reports[0][0].drop, BLOCK_DROP_KEY_LENGTH);
+	outcome_done(&outcome);
+}
+
+Test(distill, authentication_key_is_replenished_and_never_shrinks_in_the_long_run)
+{
+	_cleanup_(loopback_freep) struct loopback *loopback = NULL;
+	struct outcome outcome = {NO_MEDDLER};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+	const struct wegman_carter *wc;
+
+	small_config(&optics, &config);
+	config.block_frames = 1;
+	optics.misalignment = 0.001;
+	cr_assert_eq(loopback_new(&optics, &config, 3, &handler, &outcome, &loopback), 0);
+	wc = distill_authentication(loopback_end(loopback, WEGMAN_CARTER_ALICE));
+	cr_assert_eq(loopback_run(loopback, 40, UINT64_MAX), 0);
+	cr_expect_geq(wegman_carter_send_left(wc), 64 - DISTILL_MAX_WINDOW);
+	outcome_done(&outcome);
+}
+
+static uint64_t count_frames(enum wegman_carter_role sender, uint64_t blocks)
+{
+	struct outcome outcome = {NO_MEDDLER};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	cr_assert_eq(run(&outcome, &optics, &config, blocks), 0);
+	outcome_done(&outcome);
+	return outcome.frames[sender];
+}
+
+/* One frame after another of a session of two blocks suffers one fate. */
+static void meddle_with_all(enum loopback_fate fate, bool flip, uint64_t stride)
+{
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	for (unsigned sender = 0; sender < 2; sender++) {
+		uint64_t count = count_frames(sender, 2);
+
+		for (uint64_t i = 0; i < count; i += i < 12 || i + 12 > count ? 1 : stride) {
+			struct outcome outcome = {.sender = sender,
+						  .index = i,
+						  .fate = fate,
+						  .flip_seed = flip ? i + 1 : 0};
+			char when[64];
+
+			run(&outcome, &optics, &config, 2);
+			snprintf(when, sizeof(when), "fate %d flip %d sender %u frame %lu", fate,
+				 flip, sender, i);
+			expect_equal_keys(&outcome, when);
+			outcome_done(&outcome);
+		}
+	}
+}
+
+Test(distill, flipped_frames_never_give_unequal_keys, .timeout = 120)
+{
+	meddle_with_all(LOOPBACK_DELIVER, true, 17);
+}
+
+Test(distill, lost_frames_never_give_unequal_keys, .timeout = 120)
+{
+	meddle_with_all(LOOPBACK_LOSE, false, 31);
+}
+
+Test(distill, repeated_frames_never_give_unequal_keys, .timeout = 120)
+{
+	meddle_with_all(LOOPBACK_REPEAT, false, 31);
+}
+
+Test(distill, reordered_frames_never_give_unequal_keys, .timeout = 120)
+{
+	meddle_with_all(LOOPBACK_DELAY, false, 31);
+}
+
+/* What a forger could want to change: it is all under the tags. */
+Test(distill, changes_that_keep_the_form_are_rejected_by_the_authentication)
+{
+	static const struct {
+		enum block_wire_type type;
+		int at; /* from the end when negative */
+	} changes[] = {
+		{BLOCK_WIRE_ANNOUNCE, -1}, {BLOCK_WIRE_CORRECTED, 8}, {BLOCK_WIRE_SEED, 8},
+		{BLOCK_WIRE_SEED, -30},    {BLOCK_WIRE_AMPLIFY, 9},   {BLOCK_WIRE_AMPLIFY, 16},
+		{BLOCK_WIRE_AMPLIFY, -1},  {BLOCK_WIRE_AMPLIFY, -20}, {BLOCK_WIRE_ACCEPT, -1},
+		{BLOCK_WIRE_ACCEPT, 8},
+	};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	for (size_t i = 0; i < ELEMENTSOF(changes); i++) {
+		struct outcome outcome = {NO_MEDDLER, .change_type = changes[i].type,
+					  .change_at = changes[i].at};
+
+		cr_expect_eq(run(&outcome, &optics, &config, 2), -EKEYREJECTED, "change %zu", i);
+		cr_expect_eq(outcome.released[0], 0, "change %zu", i);
+		cr_expect(outcome.released[1] == 0 || changes[i].type == BLOCK_WIRE_ACCEPT);
+		expect_equal_keys(&outcome, "changed");
+		outcome_done(&outcome);
+	}
+}
+
+/* Bob is told that his bits are right when they are not, and the other way round. */
+Test(distill, a_forged_result_of_the_verification_releases_nothing)
+{
+	struct outcome outcome = {NO_MEDDLER, .change_type = BLOCK_WIRE_RESULT, .change_at = -1};
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+
+	small_config(&optics, &config);
+	cr_expect_lt(run(&outcome, &optics, &config, 1), 0);
+	cr_expect_eq(outcome.released[0] + outcome.released[1], 0);
+	outcome_done(&outcome);
+}
+
+Test(distill, frames_of_noise_end_the_session_or_change_nothing)
+{
+	struct distill_config config;
+	struct prng prng;
+	static const struct distill_handler nothing = {};
+	_cleanup_(secret_freep) struct secret *first = NULL;
+
+	distill_config_defaults(&config);
+	config.block_frames = 1;
+	cr_assert_eq(secret_new(WEGMAN_CARTER_FIRST_BYTES, &first), 0);
+	prng_init(&prng, 5);
+	for (int i = 0; i < 40; i++) {
+		_cleanup_(distill_freep) struct distill *distill = NULL;
+		uint8_t noise[64];
+
+		config.role = i & 1 ? WEGMAN_CARTER_ALICE : WEGMAN_CARTER_BOB;
+		cr_assert_eq(distill_new(&config, &nothing, NULL, first, &distill), 0);
+		for (int j = 0; j < 200; j++) {
+			size_t size = prng_below(&prng, sizeof(noise));
+
+			for (size_t k = 0; k < size; k++)
+				noise[k] = (uint8_t)prng_next(&prng);
+			if (size > 8) {
+				noise[0] = (uint8_t)(1 + prng_below(&prng, 15));
+				memset(noise + 1, 0, 7);
+			}
+			distill_receive(distill, noise, size);
+		}
+	}
+}
+
+Test(distill, configurations_without_sense_are_named)
+{
+	struct distill_config config, wrong;
+
+	distill_config_defaults(&config);
+	cr_expect_null(distill_config_fault(&config));
+	wrong = config;
+	wrong.window = 0;
+	cr_expect_not_null(distill_config_fault(&wrong));
+	wrong = config;
+	wrong.block_frames = DISTILL_MAX_FRAMES + 1;
+	cr_expect_not_null(distill_config_fault(&wrong));
+	wrong = config;
+	wrong.bound = DISTILL_BOUND_WIESEMANN;
+	cr_expect_not_null(distill_config_fault(&wrong));
+	wrong = config;
+	wrong.max_error_rate = 0.2;
+	cr_expect_not_null(distill_config_fault(&wrong));
+	wrong = config;
+	wrong.source.mean_photons[1] = 0.6;
+	cr_expect_not_null(distill_config_fault(&wrong));
+}
