@@ -17,7 +17,7 @@ static void snake_case(const char *name, char ret[static 2 * NAME_MAX_CHARS + 1]
 {
 	size_t n = 0;
 
-	for (size_t i = 0; name[i] && i < NAME_MAX_CHARS; i++) {
+	for (size_t i = 0; i < NAME_MAX_CHARS && name[i]; i++) {
 		if (isupper((unsigned char)name[i]) && i > 0)
 			ret[n++] = '_';
 		ret[n++] = (char)tolower((unsigned char)name[i]);

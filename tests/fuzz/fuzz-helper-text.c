@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The upcall helper's parsing: no path ever leaves the upcall directory, no wait exceeds the limit. */
+/* The helper's parsing: no path leaves the upcall directory, no wait exceeds the limit. */
 
 #include "common/macros.h"
 #include "common/upcall-wire.h"
