@@ -5,6 +5,7 @@
 #include <syslog.h>
 
 #include "qkd-keyringd/keyringd-config.h"
+#include "tests/unit/support/test-allocation.h"
 
 /* Reads words of the command line; the errors are allocated. */
 static struct keyringd_config *read_words(char *const *words, char **ret_errors, size_t *ret_count)
@@ -118,4 +119,24 @@ Test(keyringd_config, tells_what_is_missing_and_out_of_range)
 	assert_error(missing, "tls.key");
 	assert_error(range, "run_ahead_keys");
 	assert_error(level, "log_level");
+}
+
+Test(keyringd_config, survives_the_failure_of_every_allocation)
+{
+	char *words[] = {"--site=bob", COMMON, "--listen=127.0.0.1:1",
+			 "--peers={\"alice\": {}, \"carol\": {\"address\": \"c:1\"}}", NULL};
+	FILE *errors = fopen("/dev/null", "w");
+	bool complete = false;
+
+	TEST_EACH_ALLOCATION (n, 1) {
+		struct keyringd_config *config = NULL;
+		size_t count = 0;
+		int r = keyringd_config_new(NULL, words, errors, &config, &count);
+
+		complete = r == 0 && count == 0;
+		cr_assert(!complete || config->peer_count == 2);
+		keyringd_config_free(config);
+	}
+	cr_assert(complete, "the last time, when nothing failed");
+	fclose(errors);
 }

@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "qkd-keyringd/policy.h"
+#include "tests/unit/support/test-allocation.h"
 
 #define FILE_TEMPLATE "/tmp/qkd-test-policy-XXXXXX"
 
@@ -223,4 +224,28 @@ Test(policy, refuses_a_file_that_is_no_policy)
 		cr_assert_eq(load(bad[i], &errors, &policy), -EINVAL, "%s", bad[i]);
 		cr_assert_neq(errors[0], '\0', "%s", bad[i]);
 	}
+}
+
+Test(policy, survives_the_failure_of_every_allocation)
+{
+	static const char text[] = "{\"rules\": [{\"users\": [\"ann\"], \"peers\": [\"bob\"],"
+				   "\"labels\": [\"a\", \"b\"], \"sizes\": [256]}, {}]}";
+	char path[] = FILE_TEMPLATE;
+	int fd = mkstemp(path);
+	FILE *errors = fopen("/dev/null", "w");
+	bool loaded = false;
+
+	cr_assert_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+	close(fd);
+	TEST_EACH_ALLOCATION (n, 1) {
+		struct policy *policy = NULL;
+		int r = policy_load(path, &names, errors, &policy);
+
+		loaded = r == 0;
+		cr_assert(r == 0 ? policy_rule_count(policy) == 2 : policy == NULL);
+		policy_free(policy);
+	}
+	cr_assert(loaded, "the last time, when nothing failed");
+	fclose(errors);
+	unlink(path);
 }
