@@ -103,6 +103,8 @@ static void get_text(struct reader *reader, char *ret, size_t max_chars)
 	}
 	get_bytes(reader, ret, chars);
 	ret[chars] = '\0';
+	if (strlen(ret) != chars)
+		reader->failed = true;
 }
 
 static struct reader reader_of(const struct wal_record *record)
