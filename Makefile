@@ -46,7 +46,7 @@ REQUESTKEY  := $(filter-out %/main.c,$(wildcard keyring-helpers/qkd-request-key/
 objects      = $(patsubst %.c,$(B)/%.o,$(1))
 LIBS        := $(B)/libcommon.a $(B)/libdrivers.a $(B)/liblinkd.a $(B)/libkeyringd.a \
 	       $(B)/libqkdctl.a $(B)/librequestkey.a
-PROGRAMS    := $(B)/bin/qkd-linkd $(B)/bin/qkd-keyringd $(B)/bin/qkdctl $(B)/bin/qkd-request-key
+PROGRAMS    := $(B)/bin/qkd-linkd $(B)/bin/qkd-distill $(B)/bin/qkd-keyringd $(B)/bin/qkdctl $(B)/bin/qkd-request-key
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 FUZZ        := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 SUPPORT     := $(wildcard tests/unit/support/*.c)
@@ -69,6 +69,7 @@ $(B)/librequestkey.a: $(call objects,$(REQUESTKEY))
 $(B)/libsupport.a:    $(call objects,$(SUPPORT))
 
 $(B)/bin/qkd-linkd:    $(B)/qkd-linkd/main.o $(B)/liblinkd.a $(B)/libdrivers.a $(B)/libcommon.a
+$(B)/bin/qkd-distill:  $(B)/qkd-linkd/qkd-distill/main.o $(B)/liblinkd.a $(B)/libdrivers.a $(B)/libcommon.a
 $(B)/bin/qkd-keyringd: $(B)/qkd-keyringd/main.o $(B)/libkeyringd.a $(B)/libcommon.a
 $(B)/bin/qkdctl:       $(B)/keyring-helpers/qkdctl/main.o $(B)/libqkdctl.a $(B)/libcommon.a
 

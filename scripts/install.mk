@@ -19,7 +19,7 @@ install: programs
 	$(call say,INST,$(PREFIX)/sbin)
 	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/bin/qkd-linkd $(B)/bin/qkd-keyringd
 	$(call say,INST,$(PREFIX)/bin)
-	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(B)/bin/qkdctl
+	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(B)/bin/qkdctl $(B)/bin/qkd-distill
 	$(call say,INST,$(LIBEXECDIR))
 	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(LIBEXECDIR) $(B)/bin/qkd-request-key
 	$(call put,0644,systemd/qkd-keyringd.service,$(UNITDIR)/qkd-keyringd.service)

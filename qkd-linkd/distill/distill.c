@@ -169,10 +169,12 @@ static void fill_report(struct distill_report *report, const struct block *block
 	report->test_errors = block_test_errors(block);
 	report->leak_bits = block_leak_bits(block);
 	rate = n > 0 ? (double)report->errors / n : 0;
+	if (rate > 0)
+		report->efficiency =
+			(double)report->leak_bits / (n * key_length_entropy(MIN(rate, 0.5)));
+	else if (report->test_bits > 0) /* dropped before the correction */
+		rate = (double)report->test_errors / (double)report->test_bits;
 	report->error_rate = rate;
-	report->efficiency = rate > 0 && rate < 1
-				     ? (double)report->leak_bits / (n * key_length_entropy(rate))
-				     : 0;
 	for (unsigned i = 0; i < block->group_count; i++)
 		if (block->correctors[i])
 			report->rounds =
