@@ -19,6 +19,7 @@
 #define SETTLE_STEPS 20000
 #define SUPPLY_USEC  (30 * USEC_PER_MSEC)
 #define RESTART_USEC (2 * USEC_PER_SEC)
+#define FAR_AWAY     (UINT64_C(1) << 60)
 #define HOLD_USEC    (5 * USEC_PER_SEC)
 
 const char *const world_names[2] = {"alice", "bob"};
@@ -669,6 +670,15 @@ static void begin(struct world *world, uint64_t seed, unsigned faults)
 	}
 }
 
+/* Takes pending faults back, with or without a restart, which may heal what went wrong. */
+static void calm_down(struct world_site *site)
+{
+	memory_storage_power_off_at(site->disk, FAR_AWAY);
+	memory_storage_fail_at(site->disk, FAR_AWAY, -EIO);
+	if (chance(site->world, 500))
+		crash(site, MEMORY_CRASH_PROCESS);
+}
+
 int world_episode(struct world *world, uint64_t seed, unsigned faults, uint64_t steps)
 {
 	uint64_t calm_usec;
@@ -679,7 +689,7 @@ int world_episode(struct world *world, uint64_t seed, unsigned faults, uint64_t 
 	world->is_calm = true;
 	calm_usec = world->now_usec;
 	for (unsigned i = 0; i < 2; i++)
-		crash(&world->sites[i], MEMORY_CRASH_PROCESS); /* takes pending faults back */
+		calm_down(&world->sites[i]);
 	for (uint64_t i = 0; i < SETTLE_STEPS && !world->violation[0] && !is_quiet(world); i++)
 		step(world);
 	if (!is_quiet(world))
