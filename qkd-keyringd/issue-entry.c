@@ -130,6 +130,7 @@ size_t issue_entry_build_start(const struct issue_start *start, uint8_t *ret_byt
 
 	put_u8(&writer, ENTRY_VERSION);
 	put_bytes(&writer, start->log.bytes, sizeof(start->log.bytes));
+	put_bytes(&writer, start->boot.bytes, sizeof(start->boot.bytes));
 	put_u64(&writer, start->starts);
 	return (size_t)(writer.at - ret_bytes);
 }
@@ -140,6 +141,7 @@ int issue_entry_parse_start(const struct wal_record *record, struct issue_start 
 	struct issue_start start;
 
 	get_bytes(&reader, start.log.bytes, sizeof(start.log.bytes));
+	get_bytes(&reader, start.boot.bytes, sizeof(start.boot.bytes));
 	start.starts = get_u64(&reader);
 	if (reader_result(&reader) < 0)
 		return -EBADMSG;

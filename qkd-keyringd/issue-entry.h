@@ -25,8 +25,9 @@ enum issue_entry_type {
 };
 
 struct issue_start {
-	struct uuid log; /* of this issue record, made with it */
-	uint64_t starts; /* how often it was opened, this time included */
+	struct uuid log;  /* of this issue record, made with it */
+	struct uuid boot; /* of the machine: within one, nothing written is lost */
+	uint64_t starts;  /* how often it was opened, this time included */
 };
 
 /* A key's state with what is needed to go on with it. Only the first member for one that is issued,

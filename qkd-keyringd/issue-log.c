@@ -12,7 +12,7 @@ struct issue_log {
 	struct wal *target; /* where entries go: the wal, or its successor during a rewrite */
 	struct list waiters;
 	struct issue_start start;
-	bool clean, was_clean;
+	bool clean, complete;
 	uint64_t size_after_rewrite;
 
 	const struct issue_log_handler *handler; /* while it is replayed */
@@ -121,8 +121,8 @@ static int note_start(struct issue_log *log)
 	return r < 0 ? r : wal_sync(log->wal);
 }
 
-int issue_log_open(struct storage *state, const struct issue_log_handler *handler, void *userdata,
-		   struct issue_log **ret)
+int issue_log_open(struct storage *state, const struct uuid *boot,
+		   const struct issue_log_handler *handler, void *userdata, struct issue_log **ret)
 {
 	_cleanup_(issue_log_freep) struct issue_log *log = calloc(1, sizeof(*log));
 	int r;
@@ -143,7 +143,8 @@ int issue_log_open(struct storage *state, const struct issue_log_handler *handle
 	if (r < 0)
 		return r;
 	log->target = log->wal;
-	log->was_clean = log->clean;
+	log->complete = log->clean || uuid_equal(&log->start.boot, boot);
+	log->start.boot = *boot;
 	r = note_start(log);
 	if (r < 0)
 		return r;
@@ -162,9 +163,9 @@ struct issue_log *issue_log_free(struct issue_log *log)
 	return NULL;
 }
 
-bool issue_log_was_clean(const struct issue_log *log)
+bool issue_log_is_complete(const struct issue_log *log)
 {
-	return log->was_clean;
+	return log->complete;
 }
 
 const struct issue_start *issue_log_start(const struct issue_log *log)

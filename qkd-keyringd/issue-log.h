@@ -31,14 +31,16 @@ struct issue_log_waiter {
 	void (*synced)(struct issue_log_waiter *waiter);
 };
 
-/* Replays, then notes durably that it was opened. */
-int issue_log_open(struct storage *state, const struct issue_log_handler *handler, void *userdata,
-		   struct issue_log **ret);
+/* Replays, then notes durably that it was opened. boot names the time since the machine was
+ * started. */
+int issue_log_open(struct storage *state, const struct uuid *boot,
+		   const struct issue_log_handler *handler, void *userdata, struct issue_log **ret);
 /* What was not written is dropped, and what waits is never called. */
 struct issue_log *issue_log_free(struct issue_log *log);
 DEFINE_CLEANUP(struct issue_log *, issue_log_free);
-/* It was closed in order before: whatever has no record was not handed out. */
-bool issue_log_was_clean(const struct issue_log *log);
+/* It was closed in order before, or has only been killed since the machine was started: whatever
+ * has no record was not handed out. */
+bool issue_log_is_complete(const struct issue_log *log);
 const struct issue_start *issue_log_start(const struct issue_log *log);
 
 int issue_log_ahead(struct issue_log *log, const struct issue_record_ahead *ahead);

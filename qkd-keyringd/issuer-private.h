@@ -166,7 +166,7 @@ struct issuer {
 	struct list operations, finished, deliveries;
 	struct uid_count *uids;
 	size_t uid_count;
-	struct uuid next_request;
+	struct uuid next_request, boot;
 
 	sd_event_source *flush, *sync_timer, *deadline_timer, *chores_timer, *expiry_timer;
 	unsigned flush_wishes;

@@ -3,8 +3,10 @@
 /*
  * From the issue record to the stores at start, and back when the record is compacted.
  *
- * After an end that was not in order, a key of our half below the mark that runs ahead and without
- * a record may have been marked at the peer: it is burnt. Nothing beyond the mark was chosen.
+ * After a power cut the last records may be missing. Then a key of our half below the mark that
+ * runs ahead and without a record may have been handed out: it is burnt. Nothing beyond the mark
+ * was chosen. After kill -9 no record is missing, because each is with the kernel before anything
+ * is answered.
  */
 
 #include "qkd-keyringd/issuer-private.h"
@@ -178,7 +180,7 @@ static int on_list_done(const struct uuid *request, void *userdata)
 
 struct settling {
 	struct issuer_directory *directory;
-	bool clean;
+	bool complete;
 	struct store_place burn[ISSUE_ENTRY_MAX_KEYS]; /* a block at a time */
 	size_t burn_count;
 };
@@ -205,7 +207,7 @@ static int settle_line(const struct store_line *line, void *userdata)
 
 	if (used && !line->erased)
 		issuer_directory_erase_later(directory, line->place.sequence);
-	if (settling->clean || line->state != STORE_KEY_AVAILABLE ||
+	if (settling->complete || line->state != STORE_KEY_AVAILABLE ||
 	    !store_is_own(store->store, line->place))
 		return 0;
 	if (!line->leased && line->place.sequence >= directory->ahead)
@@ -216,10 +218,11 @@ static int settle_line(const struct store_line *line, void *userdata)
 	return 0;
 }
 
-static int settle(struct issuer_store *store, bool clean)
+static int settle(struct issuer_store *store, bool complete)
 {
 	for (size_t i = 0; i < store->directory_count; i++) {
-		struct settling settling = {.directory = store->directories[i], .clean = clean};
+		struct settling settling = {.directory = store->directories[i],
+					    .complete = complete};
 		int r = store_foreach(store->store, (uint32_t)i, settle_line, &settling);
 
 		if (r < 0)
@@ -247,11 +250,11 @@ int issuer_replay(struct issuer *issuer)
 		.on_list = on_list,
 		.on_list_done = on_list_done,
 	};
-	int r = issue_log_open(issuer->state, &handler, issuer, &issuer->log);
+	int r = issue_log_open(issuer->state, &issuer->boot, &handler, issuer, &issuer->log);
 
 	for (size_t i = 0; r >= 0 && i < issuer->store_count; i++) {
 		label_foreach(&issuer->stores[i]->labels, settle_label, NULL);
-		r = settle(issuer->stores[i], issue_log_was_clean(issuer->log));
+		r = settle(issuer->stores[i], issue_log_is_complete(issuer->log));
 	}
 	for (size_t i = 0; r >= 0 && i < issuer->store_count; i++)
 		issuer_supply_run_ahead(issuer->stores[i]);

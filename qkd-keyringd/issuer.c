@@ -250,9 +250,36 @@ static int drop_stray(const char *peer, const struct uuid *id, void *userdata)
 	return 0;
 }
 
-static int start(struct issuer *issuer, const struct issuer_options *options, char **ret_what)
+static int read_boot_id(struct uuid *ret)
+{
+	char text[UUID_CHARS + 1] = {};
+	FILE *file = fopen("/proc/sys/kernel/random/boot_id", "re");
+	size_t chars;
+
+	if (!file)
+		return -errno;
+	chars = fread(text, 1, UUID_CHARS, file);
+	fclose(file);
+	return chars == UUID_CHARS ? uuid_parse(text, ret) : -EBADMSG;
+}
+
+static int make_ids(struct issuer *issuer, const struct issuer_options *options)
 {
 	int r = uuid_new_random(&issuer->next_request);
+
+	if (r < 0)
+		return r;
+	/* Without one, every start counts as one after a power cut. */
+	if (options->boot)
+		issuer->boot = *options->boot;
+	else if (read_boot_id(&issuer->boot) < 0)
+		return uuid_new_random(&issuer->boot);
+	return 0;
+}
+
+static int start(struct issuer *issuer, const struct issuer_options *options, char **ret_what)
+{
+	int r = make_ids(issuer, options);
 
 	if (r < 0)
 		return fail(ret_what, r, "cannot make a request id");

@@ -125,6 +125,8 @@ struct issuer_options {
 	const char *listen;                /* HOST:PORT; NULL: no peer dials us */
 	struct channel_identity *identity; /* NULL: no network, see issuer_attach() */
 
+	const struct uuid *boot; /* NULL: the kernel's boot id; tests play power cuts with it */
+
 	/* 0 stands for the default of each. */
 	uint32_t label_ttl_sec, reservation_sec, run_ahead_keys;
 	uint64_t low_water_keys; /* 0: never signalled */

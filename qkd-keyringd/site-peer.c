@@ -25,8 +25,9 @@ struct site_peer {
 	struct id_table by_id;
 	struct list requests; /* in the order in which they were asked */
 
-	json_t *outbox; /* array of messages */
+	json_t *outbox; /* array of messages: the next frame's */
 	size_t outbox_bytes;
+	json_t *full; /* array of such arrays, which leave before it */
 };
 
 int site_peer_new(const char *name, const struct site_peer_handler *handler, void *userdata,
@@ -41,7 +42,8 @@ int site_peer_new(const char *name, const struct site_peer_handler *handler, voi
 	peer->userdata = userdata;
 	peer->name = strdup(name);
 	peer->outbox = json_array();
-	if (!peer->name || !peer->outbox)
+	peer->full = json_array();
+	if (!peer->name || !peer->outbox || !peer->full)
 		return -ENOMEM;
 	*ret = TAKE_PTR(peer);
 	return 0;
@@ -63,6 +65,7 @@ static void drop_connection(struct site_peer *peer)
 		transport->close(transport);
 	peer->connection++;
 	peer->greeted = false;
+	json_array_clear(peer->full);
 	json_array_clear(peer->outbox);
 	peer->outbox_bytes = 0;
 }
@@ -71,12 +74,13 @@ struct site_peer *site_peer_free(struct site_peer *peer)
 {
 	if (!peer)
 		return NULL;
-	if (peer->outbox)
+	if (peer->full)
 		drop_connection(peer);
 	LIST_FOREACH (link, &peer->requests)
 		forget_request(peer, LIST_ENTRY(link, struct site_request, link));
 	id_table_done(&peer->by_id);
 	json_decref(peer->outbox);
+	json_decref(peer->full);
 	free(peer->name);
 	free(peer);
 	return NULL;
@@ -92,12 +96,31 @@ bool site_peer_is_connected(const struct site_peer *peer)
 	return peer->greeted;
 }
 
+/* Nothing leaves before site_peer_flush(): the record of it may not be written yet. */
+static int outbox_close_frame(struct site_peer *peer)
+{
+	json_t *next = json_array();
+
+	if (!next || json_array_append(peer->full, peer->outbox) < 0) {
+		json_decref(next);
+		return -ENOMEM;
+	}
+	json_decref(peer->outbox);
+	peer->outbox = next;
+	peer->outbox_bytes = 0;
+	return 0;
+}
+
 /* Takes the message. */
 static int outbox_add(struct site_peer *peer, json_t *message, size_t size_bytes)
 {
 	if (json_array_size(peer->outbox) >= SITE_FRAME_MAX_MESSAGES ||
-	    peer->outbox_bytes + size_bytes > FRAME_TARGET_BYTES)
-		site_peer_flush(peer);
+	    peer->outbox_bytes + size_bytes > FRAME_TARGET_BYTES) {
+		if (outbox_close_frame(peer) < 0) {
+			json_decref(message);
+			return -ENOMEM;
+		}
+	}
 	if (json_array_append_new(peer->outbox, message) < 0)
 		return -ENOMEM;
 	peer->outbox_bytes += size_bytes;
@@ -261,16 +284,25 @@ int site_peer_answer(struct site_peer *peer, const struct site_message *message)
 	return peer->greeted ? outbox_build(peer, message) : 0;
 }
 
-void site_peer_flush(struct site_peer *peer)
+static void send_frame(struct site_peer *peer, json_t *messages)
 {
-	json_t *frame;
+	json_t *frame = json_pack("{sO}", "messages", messages);
 
-	if (!peer->transport || json_array_size(peer->outbox) == 0)
-		return;
-	frame = json_pack("{sO}", "messages", peer->outbox);
-	if (frame)
+	if (frame && peer->transport)
 		peer->transport->send(peer->transport, frame);
 	json_decref(frame);
+}
+
+void site_peer_flush(struct site_peer *peer)
+{
+	json_t *messages;
+	size_t i;
+
+	json_array_foreach (peer->full, i, messages)
+		send_frame(peer, messages);
+	if (json_array_size(peer->outbox) > 0)
+		send_frame(peer, peer->outbox);
+	json_array_clear(peer->full);
 	json_array_clear(peer->outbox);
 	peer->outbox_bytes = 0;
 }

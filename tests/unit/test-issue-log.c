@@ -10,6 +10,7 @@
 static struct memory_storage *memory;
 static unsigned keys, labels, lists, lists_done, aheads;
 static uint64_t last_sequence;
+static struct uuid boot;
 
 static int on_ahead(const struct issue_record_ahead *ahead, void *userdata)
 {
@@ -67,7 +68,8 @@ static struct issue_log *open_log(void)
 	struct issue_log *log;
 
 	keys = labels = lists = lists_done = aheads = 0;
-	cr_assert_eq(issue_log_open(memory_storage_storage(memory), &handler, NULL, &log), 0);
+	cr_assert_eq(issue_log_open(memory_storage_storage(memory), &boot, &handler, NULL, &log),
+		     0);
 	return log;
 }
 
@@ -103,23 +105,25 @@ Test(issue_log, replays_every_kind_of_entry)
 	issue_log_free(log);
 }
 
-Test(issue_log, is_clean_only_when_it_was_closed_in_order)
+static bool is_complete_after_reopening(struct issue_log **log, bool power_cut)
+{
+	issue_log_free(*log);
+	boot.bytes[0] += power_cut;
+	*log = open_log();
+	return issue_log_is_complete(*log);
+}
+
+Test(issue_log, is_complete_unless_a_power_cut_came_before_its_end)
 {
 	struct issue_log *log = open_log();
 
-	cr_assert(issue_log_was_clean(log));
-	issue_log_free(log);
-	log = open_log();
-	cr_assert_not(issue_log_was_clean(log));
-	cr_assert_eq(issue_log_start(log)->starts, 2);
+	cr_assert(is_complete_after_reopening(&log, false), "kill -9");
+	cr_assert_not(is_complete_after_reopening(&log, true), "power cut");
+	cr_assert_eq(issue_log_start(log)->starts, 3);
 	cr_assert_eq(issue_log_clean(log), 0);
 	cr_assert_eq(issue_log_sync(log), 0);
-	issue_log_free(log);
-	log = open_log();
-	cr_assert(issue_log_was_clean(log));
-	issue_log_free(log);
-	log = open_log();
-	cr_assert_not(issue_log_was_clean(log), "opened, and not closed in order");
+	cr_assert(is_complete_after_reopening(&log, true), "an orderly end");
+	cr_assert_not(is_complete_after_reopening(&log, true), "opened, and not closed");
 	issue_log_free(log);
 }
 

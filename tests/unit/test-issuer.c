@@ -555,12 +555,39 @@ Test(issuer, a_mark_that_a_power_cut_has_lost_is_asked_for_again)
 	cr_assert_eq(pair_finish(&pair, &there), 0);
 }
 
-Test(issuer, what_a_crash_leaves_unrecorded_is_burnt_at_both_sites_and_counted)
+Test(issuer, kill_9_burns_nothing)
+{
+	struct pair_result new = {};
+
+	pair_ask_new(&pair.alice, 3, 1000, &new);
+	cr_assert_eq(pair_finish(&pair, &new), 0);
+	crash_and_restart(&pair.alice, MEMORY_CRASH_PROCESS);
+	cr_assert_eq(pair_status(&pair.alice).lost_ahead, 0);
+	cr_assert_eq(pair_status(&pair.alice).reserved, 3);
+	cr_assert_eq(pair_status(&pair.alice).available_own, 97);
+}
+
+Test(issuer, a_mark_in_flight_during_kill_9_is_answered_with_another_key)
+{
+	struct pair_result lost = {}, next = {}, there = {};
+
+	pair.drop = drop_from_bob;
+	pair_ask_new(&pair.alice, 1, 1000, &lost);
+	pair_run_for(&pair, 20 * USEC_PER_MSEC);
+	crash_and_restart(&pair.alice, MEMORY_CRASH_PROCESS);
+	pair.drop = NULL;
+	pair_ask_new(&pair.alice, 1, 1000, &next);
+	cr_assert_eq(pair_finish(&pair, &next), 0);
+	pair_ask_id(&pair.bob, &next.id, 2000, &there);
+	cr_assert_eq(pair_finish(&pair, &there), 0);
+}
+
+Test(issuer, what_a_power_cut_may_have_lost_is_burnt_at_both_sites_and_counted)
 {
 	struct pair_result new = {};
 	uint64_t lost;
 
-	crash_and_restart(&pair.alice, MEMORY_CRASH_PROCESS);
+	crash_and_restart(&pair.alice, MEMORY_CRASH_LOSE);
 	lost = pair_status(&pair.alice).lost_ahead;
 	cr_assert_gt(lost, 0);
 	cr_assert_leq(lost, 2 * ISSUE_RUN_AHEAD_DEFAULT);

@@ -169,6 +169,7 @@ void pair_start_site(struct pair_site *site)
 
 	options.event = site->pair->event;
 	options.site = site->name;
+	options.boot = &site->boot;
 	options.state = memory_storage_storage(site->state);
 	options.keys = memory_storage_storage(site->keys);
 	options.peers = &peer;
@@ -207,6 +208,8 @@ void pair_kill_site(struct pair_site *site, enum memory_crash crash)
 	memory_storage_free(site->keys);
 	site->state = state;
 	site->keys = keys;
+	if (crash != MEMORY_CRASH_PROCESS)
+		site->boot.bytes[0]++;
 }
 
 static void append(struct storage *storage, const char *path, uint64_t offset, const void *bytes,

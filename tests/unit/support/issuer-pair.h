@@ -33,6 +33,7 @@ struct pair_site {
 	struct issuer *issuer;
 	struct pair_end *end;
 	uint64_t written; /* lines of its key files */
+	struct uuid boot; /* another one after each power cut */
 	unsigned labels_told, fatal, low_water;
 };
 
