@@ -30,7 +30,8 @@ struct sim {
 	uint64_t rate, empty_usec; /* empty_usec: when the bucket is (was) empty, to the key */
 	struct sim_faults url_faults, faults;
 	struct sim_faults_file faults_file;
-	char *faults_path;
+	char *faults_path, *trace_path;
+	FILE *trace; /* when which id was given */
 	struct serial_set given;
 	uint64_t given_count; /* in this session */
 };
@@ -48,6 +49,9 @@ static struct sim *sim_free(struct sim *sim)
 	sd_event_unref(sim->calls.event);
 	sim_source_free(sim->source);
 	serial_set_done(&sim->given);
+	if (sim->trace)
+		fclose(sim->trace);
+	free(sim->trace_path);
 	free(sim->faults_path);
 	free(sim);
 	return NULL;
@@ -162,6 +166,25 @@ static int keys_by_id(struct sim *sim, const struct uuid *ids, size_t count, str
 	return 0;
 }
 
+/* Best effort: what reads it notices that a line is missing. */
+static void trace_batch(struct sim *sim, const struct key_batch *batch)
+{
+	char id[UUID_CHARS + 1];
+	struct timespec now;
+
+	if (!sim->trace)
+		return;
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	for (size_t i = 0; i < batch->count; i++) {
+		uuid_format(&batch->ids[i], id);
+		fprintf(sim->trace, "%llu %s\n",
+			(unsigned long long)now.tv_sec * USEC_PER_SEC +
+				(unsigned long long)now.tv_nsec / 1000,
+			id);
+	}
+	fflush(sim->trace);
+}
+
 static const char *reason_for(int result)
 {
 	if (result == -EACCES)
@@ -191,8 +214,10 @@ static int call_now(struct queued_call *call)
 		r = keys_by_id(sim, call->ids, call->count, &batch);
 	else
 		r = fresh_keys(sim, call->count, &batch);
-	if (r >= 0)
+	if (r >= 0) {
 		sim->given_count += call->count;
+		trace_batch(sim, batch);
+	}
 	call_queue_answer(call, r, TAKE_PTR(batch), reason_for(r));
 	return 0;
 }
@@ -275,6 +300,11 @@ static int sim_start_session(struct device *device)
 
 	if (!call_queue_is_idle(&sim->calls))
 		return -EBUSY;
+	if (sim->trace_path && !sim->trace) {
+		sim->trace = fopen(sim->trace_path, "ae");
+		if (!sim->trace)
+			return -errno;
+	}
 	sim->given_count = 0;
 	sim->empty_usec = now_usec(sim);
 	return call_queue_step_to(&sim->calls, DEVICE_SESSION_STARTED);
@@ -332,6 +362,17 @@ static int read_faults(struct sim *sim, const struct device_url *url, char **ret
 	return sim->faults_path ? 0 : -ENOMEM;
 }
 
+/* The file is made when a session starts: a URL that is only checked leaves nothing behind. */
+static int read_trace(struct sim *sim, const char *path, char **ret_what)
+{
+	if (!path)
+		return 0;
+	if (path[0] != '/')
+		return expected("trace", "an absolute path", ret_what);
+	sim->trace_path = strdup(path);
+	return sim->trace_path ? 0 : -ENOMEM;
+}
+
 static int read_source(struct sim *sim, const struct device_url *url, char **ret_what)
 {
 	const char *seed = device_url_get(url, "seed");
@@ -359,6 +400,8 @@ static int read_url(struct sim *sim, const struct device_url *url, char **ret_wh
 		r = read_rate(sim, device_url_get(url, "rate"), ret_what);
 	if (r >= 0)
 		r = read_faults(sim, url, ret_what);
+	if (r >= 0)
+		r = read_trace(sim, device_url_get(url, "trace"), ret_what);
 	return r;
 }
 
@@ -386,7 +429,8 @@ static int sim_open(sd_event *event, const struct device_url *url,
 }
 
 static const char *const parameters[] = {
-	"seed", "rate", "faults", "delay", "refuse", "unknown", "unequal", "end", "end_after", NULL,
+	"seed",    "rate", "faults",    "delay", "refuse", "unknown",
+	"unequal", "end",  "end_after", "trace", NULL,
 };
 
 const struct driver sim_driver = {
