@@ -48,7 +48,7 @@ const char *distill_config_fault(const struct distill_config *config)
 }
 
 int distill_new(const struct distill_config *config, const struct distill_handler *handler,
-		void *userdata, const struct secret *provisioned, struct distill **ret)
+		void *userdata, struct wegman_carter *authentication, struct distill **ret)
 {
 	_cleanup_(distill_freep) struct distill *distill = NULL;
 	uint64_t bits = (uint64_t)config->block_frames * CASCADE_FRAME_BITS;
@@ -67,9 +67,8 @@ int distill_new(const struct distill_config *config, const struct distill_handle
 	distill->queue = secret_malloc(DISTILL_QUEUE_DETECTIONS * sizeof(distill->queue[0]));
 	if (!distill->frame || !distill->queue)
 		return -ENOMEM;
-	r = wegman_carter_new(distill->kernel, config->role, provisioned, &distill->authentication);
-	if (r >= 0)
-		r = privacy_amplifier_new(distill->kernel, bits, &distill->amplifier);
+	distill->authentication = authentication;
+	r = privacy_amplifier_new(distill->kernel, bits, &distill->amplifier);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(distill);
@@ -84,7 +83,6 @@ struct distill *distill_free(struct distill *distill)
 		block_free(distill->blocks[i]);
 	for (size_t i = 0; i < distill->announcement_count; i++)
 		free(distill->announcements[i].frame);
-	wegman_carter_free(distill->authentication);
 	privacy_amplifier_free(distill->amplifier);
 	secret_mfree(distill->queue);
 	free(distill->frame);
@@ -100,11 +98,6 @@ bool distill_alarm(const struct distill *distill)
 double distill_error_rate(const struct distill *distill)
 {
 	return error_estimate_expect(&distill->estimate, 0, 0);
-}
-
-const struct wegman_carter *distill_authentication(const struct distill *distill)
-{
-	return distill->authentication;
 }
 
 uint64_t distill_clock(const struct distill *distill)

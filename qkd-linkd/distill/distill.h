@@ -80,9 +80,10 @@ struct distill_handler {
 
 struct distill;
 
-/* provisioned: the first authentication secret (wegman-carter.h). -EINVAL for a bad config. */
+/* authentication (of the same role) is borrowed and outlives the session. -EINVAL for a bad config.
+ */
 int distill_new(const struct distill_config *config, const struct distill_handler *handler,
-		void *userdata, const struct secret *provisioned, struct distill **ret);
+		void *userdata, struct wegman_carter *authentication, struct distill **ret);
 struct distill *distill_free(struct distill *distill);
 DEFINE_CLEANUP(struct distill *, distill_free);
 
@@ -99,4 +100,3 @@ int distill_receive(struct distill *distill, const uint8_t *bytes, size_t size_b
 
 bool distill_alarm(const struct distill *distill);
 double distill_error_rate(const struct distill *distill); /* expected of the next block */
-const struct wegman_carter *distill_authentication(const struct distill *distill);

@@ -31,6 +31,7 @@ struct loopback_end {
 	struct loopback *loopback;
 	enum wegman_carter_role role;
 	struct distill *distill;
+	struct wegman_carter *authentication;
 	struct frame_queue outgoing;
 	uint64_t blocks_finished;
 	int failure;
@@ -166,12 +167,16 @@ static int new_end(struct loopback *loopback, const struct distill_config *confi
 	};
 	struct loopback_end *end = &loopback->ends[role];
 	struct distill_config own = *config;
+	int r;
 
 	own.role = role;
 	end->loopback = loopback;
 	end->role = role;
 	end->outgoing.last = &end->outgoing.first;
-	return distill_new(&own, &handler, end, first, &end->distill);
+	r = wegman_carter_new(gf128_kernel(), role, first, &end->authentication);
+	if (r < 0)
+		return r;
+	return distill_new(&own, &handler, end, end->authentication, &end->distill);
 }
 
 static int new_ends(struct loopback *loopback, const struct distill_config *config)
@@ -239,6 +244,7 @@ struct loopback *loopback_free(struct loopback *loopback)
 		return NULL;
 	for (size_t i = 0; i < 2; i++) {
 		distill_free(loopback->ends[i].distill);
+		wegman_carter_free(loopback->ends[i].authentication);
 		queue_done(&loopback->ends[i].outgoing);
 	}
 	sim_optics_free(loopback->optics);
@@ -402,4 +408,10 @@ uint64_t loopback_simulation_nsec(const struct loopback *loopback)
 const struct align *loopback_align(const struct loopback *loopback)
 {
 	return loopback->is_aligned ? &loopback->align : NULL;
+}
+
+const struct wegman_carter *loopback_authentication(const struct loopback *loopback,
+						    enum wegman_carter_role end)
+{
+	return loopback->ends[end].authentication;
 }

@@ -49,3 +49,5 @@ int loopback_failure(const struct loopback *loopback, enum wegman_carter_role en
 uint64_t loopback_slot(const struct loopback *loopback);             /* simulated so far */
 uint64_t loopback_simulation_nsec(const struct loopback *loopback);  /* processor time of it */
 const struct align *loopback_align(const struct loopback *loopback); /* NULL: slots are given */
+const struct wegman_carter *loopback_authentication(const struct loopback *loopback,
+						    enum wegman_carter_role end);

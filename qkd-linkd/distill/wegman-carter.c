@@ -35,34 +35,6 @@ static uint8_t *unit_at(const struct wegman_carter *wc, uint64_t index)
 	       index % wc->capacity * WEGMAN_CARTER_UNIT_BYTES;
 }
 
-int wegman_carter_new(const struct gf2_kernel *kernel, enum wegman_carter_role role,
-		      const struct secret *provisioned, struct wegman_carter **ret)
-{
-	_cleanup_(wegman_carter_freep) struct wegman_carter *wc = NULL;
-	size_t units;
-	int r;
-
-	if (provisioned->size_bytes < WEGMAN_CARTER_KEY_BYTES + WEGMAN_CARTER_UNIT_BYTES)
-		return -EINVAL;
-	units = (provisioned->size_bytes - WEGMAN_CARTER_KEY_BYTES) / WEGMAN_CARTER_UNIT_BYTES;
-	units = MIN(units, (size_t)WEGMAN_CARTER_MAX_UNITS);
-	wc = calloc(1, sizeof(*wc));
-	if (!wc)
-		return -ENOMEM;
-	wc->kernel = kernel;
-	wc->role = role;
-	wc->capacity = WEGMAN_CARTER_MAX_UNITS;
-	wc->end = units;
-	r = secret_new(WEGMAN_CARTER_KEY_BYTES + wc->capacity * WEGMAN_CARTER_UNIT_BYTES,
-		       &wc->memory);
-	if (r < 0)
-		return r;
-	memcpy(wc->memory->bytes, provisioned->bytes,
-	       WEGMAN_CARTER_KEY_BYTES + units * WEGMAN_CARTER_UNIT_BYTES);
-	*ret = TAKE_PTR(wc);
-	return 0;
-}
-
 struct wegman_carter *wegman_carter_free(struct wegman_carter *wc)
 {
 	if (!wc)
@@ -70,6 +42,149 @@ struct wegman_carter *wegman_carter_free(struct wegman_carter *wc)
 	secret_free(wc->memory);
 	free(wc);
 	return NULL;
+}
+
+#define SAVED_MAGIC        "QKDWC1\0"
+#define SAVED_MAGIC_BYTES  8
+#define SAVED_HEADER_BYTES (SAVED_MAGIC_BYTES + 3 * sizeof(uint64_t) + WEGMAN_CARTER_KEY_BYTES)
+
+static uint64_t oldest_unit(const struct wegman_carter_position *position)
+{
+	return MIN(MIN(position->next[0], position->next[1]), position->end);
+}
+
+void wegman_carter_position(const struct wegman_carter *wc, struct wegman_carter_position *ret)
+{
+	memcpy(ret->next, wc->next, sizeof(ret->next));
+	ret->end = wc->end;
+}
+
+int wegman_carter_save(const struct wegman_carter *wc, uint64_t margin, struct secret **ret)
+{
+	_cleanup_(secret_freep) struct secret *saved = NULL;
+	struct wegman_carter_position position;
+	uint64_t numbers[3], oldest;
+	uint8_t *to;
+	int r;
+
+	wegman_carter_position(wc, &position);
+	for (size_t i = 0; i < 2; i++)
+		position.next[i] = MIN(position.next[i] + margin, position.end);
+	oldest = oldest_unit(&position);
+	r = secret_new(SAVED_HEADER_BYTES + (position.end - oldest) * WEGMAN_CARTER_UNIT_BYTES,
+		       &saved);
+	if (r < 0)
+		return r;
+	numbers[0] = htole64(position.next[0]);
+	numbers[1] = htole64(position.next[1]);
+	numbers[2] = htole64(position.end);
+	memcpy(saved->bytes, SAVED_MAGIC, SAVED_MAGIC_BYTES);
+	memcpy(saved->bytes + SAVED_MAGIC_BYTES, numbers, sizeof(numbers));
+	to = saved->bytes + SAVED_MAGIC_BYTES + sizeof(numbers);
+	memcpy(to, wc->memory->bytes, WEGMAN_CARTER_KEY_BYTES);
+	to += WEGMAN_CARTER_KEY_BYTES;
+	for (uint64_t i = oldest; i < position.end; i++, to += WEGMAN_CARTER_UNIT_BYTES)
+		memcpy(to, unit_at(wc, i), WEGMAN_CARTER_UNIT_BYTES);
+	*ret = TAKE_PTR(saved);
+	return 0;
+}
+
+static int new_empty(const struct gf2_kernel *kernel, enum wegman_carter_role role,
+		     struct wegman_carter **ret)
+{
+	_cleanup_(wegman_carter_freep) struct wegman_carter *wc = calloc(1, sizeof(*wc));
+	int r;
+
+	if (!wc)
+		return -ENOMEM;
+	wc->kernel = kernel;
+	wc->role = role;
+	wc->capacity = WEGMAN_CARTER_MAX_UNITS;
+	r = secret_new(WEGMAN_CARTER_KEY_BYTES + wc->capacity * WEGMAN_CARTER_UNIT_BYTES,
+		       &wc->memory);
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(wc);
+	return 0;
+}
+
+int wegman_carter_new(const struct gf2_kernel *kernel, enum wegman_carter_role role,
+		      const struct secret *provisioned, struct wegman_carter **ret)
+{
+	struct wegman_carter *wc;
+	size_t units;
+	int r;
+
+	if (provisioned->size_bytes < WEGMAN_CARTER_KEY_BYTES + WEGMAN_CARTER_UNIT_BYTES)
+		return -EINVAL;
+	r = new_empty(kernel, role, &wc);
+	if (r < 0)
+		return r;
+	units = (provisioned->size_bytes - WEGMAN_CARTER_KEY_BYTES) / WEGMAN_CARTER_UNIT_BYTES;
+	wc->end = MIN(units, (size_t)WEGMAN_CARTER_MAX_UNITS);
+	memcpy(wc->memory->bytes, provisioned->bytes,
+	       WEGMAN_CARTER_KEY_BYTES + wc->end * WEGMAN_CARTER_UNIT_BYTES);
+	*ret = wc;
+	return 0;
+}
+
+static int parse_position(const struct secret *saved, struct wegman_carter_position *ret)
+{
+	uint64_t numbers[3], units;
+
+	if (saved->size_bytes < SAVED_HEADER_BYTES ||
+	    memcmp(saved->bytes, SAVED_MAGIC, SAVED_MAGIC_BYTES) != 0)
+		return -EBADMSG;
+	memcpy(numbers, saved->bytes + SAVED_MAGIC_BYTES, sizeof(numbers));
+	ret->next[0] = le64toh(numbers[0]);
+	ret->next[1] = le64toh(numbers[1]);
+	ret->end = le64toh(numbers[2]);
+	units = (saved->size_bytes - SAVED_HEADER_BYTES) / WEGMAN_CARTER_UNIT_BYTES;
+	if (ret->next[0] > ret->end || ret->next[1] > ret->end || units > WEGMAN_CARTER_MAX_UNITS ||
+	    ret->end - oldest_unit(ret) != units ||
+	    (saved->size_bytes - SAVED_HEADER_BYTES) % WEGMAN_CARTER_UNIT_BYTES != 0)
+		return -EBADMSG;
+	return 0;
+}
+
+int wegman_carter_load(const struct gf2_kernel *kernel, enum wegman_carter_role role,
+		       const struct secret *saved, struct wegman_carter **ret)
+{
+	_cleanup_(wegman_carter_freep) struct wegman_carter *wc = NULL;
+	struct wegman_carter_position position;
+	const uint8_t *from = saved->bytes + SAVED_HEADER_BYTES;
+	int r = parse_position(saved, &position);
+
+	if (r >= 0)
+		r = new_empty(kernel, role, &wc);
+	if (r < 0)
+		return r;
+	memcpy(wc->memory->bytes, from - WEGMAN_CARTER_KEY_BYTES, WEGMAN_CARTER_KEY_BYTES);
+	memcpy(wc->next, position.next, sizeof(wc->next));
+	wc->end = position.end;
+	for (uint64_t i = oldest_unit(&position); i < wc->end; i++) {
+		memcpy(unit_at(wc, i), from, WEGMAN_CARTER_UNIT_BYTES);
+		from += WEGMAN_CARTER_UNIT_BYTES;
+	}
+	*ret = TAKE_PTR(wc);
+	return 0;
+}
+
+int wegman_carter_resume(struct wegman_carter *wc, const struct wegman_carter_position *peer)
+{
+	uint64_t end = MIN(wc->end, peer->end), next[2];
+
+	for (size_t i = 0; i < 2; i++) {
+		next[i] = MAX(wc->next[i], peer->next[i]);
+		if (next[i] >= end)
+			return -ESTALE;
+	}
+	/* What only we have is not a shared secret. */
+	for (uint64_t i = end; i < wc->end; i++)
+		secret_wipe(unit_at(wc, i), WEGMAN_CARTER_UNIT_BYTES);
+	memcpy(wc->next, next, sizeof(wc->next));
+	wc->end = end;
+	return 0;
 }
 
 /* Blocks that are complete go into the hash, the rest waits in partial. */

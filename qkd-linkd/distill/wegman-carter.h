@@ -46,6 +46,25 @@ int wegman_carter_new(const struct gf2_kernel *kernel, enum wegman_carter_role r
 struct wegman_carter *wegman_carter_free(struct wegman_carter *wc);
 DEFINE_CLEANUP(struct wegman_carter *, wegman_carter_free);
 
+/*
+ * What has to survive a restart, as one secret: key, pads, and which are used. Before a tag is sent
+ * the state on disk must count its pad as used, so the saved state counts margin more in each
+ * direction; after a restart those are lost, never used again.
+ */
+int wegman_carter_save(const struct wegman_carter *wc, uint64_t margin, struct secret **ret);
+/* -EBADMSG when it is no saved state. */
+int wegman_carter_load(const struct gf2_kernel *kernel, enum wegman_carter_role role,
+		       const struct secret *saved, struct wegman_carter **ret);
+
+/* Where the pads stand, for the two ends to agree on after an interruption. */
+struct wegman_carter_position {
+	uint64_t next[2]; /* by the sender's role */
+	uint64_t end;
+};
+void wegman_carter_position(const struct wegman_carter *wc, struct wegman_carter_position *ret);
+/* Skips what either end has used and forgets what only one has. -ESTALE when nothing is left. */
+int wegman_carter_resume(struct wegman_carter *wc, const struct wegman_carter_position *peer);
+
 void wegman_carter_update(const struct wegman_carter *wc, struct wegman_carter_stream *stream,
 			  const void *bytes, size_t size_bytes);
 

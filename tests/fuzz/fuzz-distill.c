@@ -42,8 +42,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.on_key = no_key,
 		.random = fixed_bytes,
 	};
-	_cleanup_(distill_freep) struct distill *distill = NULL;
 	_cleanup_(secret_freep) struct secret *first = NULL;
+	_cleanup_(wegman_carter_freep) struct wegman_carter *wc = NULL;
+	_cleanup_(distill_freep) struct distill *distill = NULL;
 	struct distill_config config;
 	size_t at = 1;
 
@@ -52,7 +53,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (size < 1 || secret_new(WEGMAN_CARTER_FIRST_BYTES, &first) < 0)
 		return 0;
 	config.role = data[0] & 1 ? WEGMAN_CARTER_BOB : WEGMAN_CARTER_ALICE;
-	if (distill_new(&config, &handler, NULL, first, &distill) < 0)
+	if (wegman_carter_new(gf128_kernel(), config.role, first, &wc) < 0 ||
+	    distill_new(&config, &handler, NULL, wc, &distill) < 0)
 		return 0;
 	if (data[0] & 2)
 		feed_detections(distill);

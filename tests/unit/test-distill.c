@@ -263,7 +263,7 @@ Test(distill, authentication_key_is_replenished_and_never_shrinks_in_the_long_ru
 	config.block_frames = 1;
 	optics.misalignment = 0.001;
 	cr_assert_eq(loopback_new(&optics, &config, 3, &handler, &outcome, &loopback), 0);
-	wc = distill_authentication(loopback_end(loopback, WEGMAN_CARTER_ALICE));
+	wc = loopback_authentication(loopback, WEGMAN_CARTER_ALICE);
 	cr_assert_eq(loopback_run(loopback, 40, UINT64_MAX), 0);
 	cr_expect_geq(wegman_carter_send_left(wc), 64 - DISTILL_MAX_WINDOW);
 	outcome_done(&outcome);
@@ -374,17 +374,19 @@ Test(distill, frames_of_noise_end_the_session_or_change_nothing)
 	struct prng prng;
 	static const struct distill_handler nothing = {};
 	_cleanup_(secret_freep) struct secret *first = NULL;
+	_cleanup_(wegman_carter_freep) struct wegman_carter *wc = NULL;
 
 	distill_config_defaults(&config);
 	config.block_frames = 1;
 	cr_assert_eq(secret_new(WEGMAN_CARTER_FIRST_BYTES, &first), 0);
+	cr_assert_eq(wegman_carter_new(gf128_kernel(), WEGMAN_CARTER_ALICE, first, &wc), 0);
 	prng_init(&prng, 5);
 	for (int i = 0; i < 40; i++) {
 		_cleanup_(distill_freep) struct distill *distill = NULL;
 		uint8_t noise[64];
 
 		config.role = i & 1 ? WEGMAN_CARTER_ALICE : WEGMAN_CARTER_BOB;
-		cr_assert_eq(distill_new(&config, &nothing, NULL, first, &distill), 0);
+		cr_assert_eq(distill_new(&config, &nothing, NULL, wc, &distill), 0);
 		for (int j = 0; j < 200; j++) {
 			size_t size = prng_below(&prng, sizeof(noise));
 

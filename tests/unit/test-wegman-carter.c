@@ -191,3 +191,58 @@ Test(wegman_carter, a_first_secret_without_a_pad_is_refused)
 		     0);
 	cr_expect_eq(wegman_carter_new(gf128_kernel(), WEGMAN_CARTER_ALICE, little, &wc), -EINVAL);
 }
+
+Test(wegman_carter, a_saved_state_goes_on_behind_its_margin)
+{
+	struct ends ends = ends_new(5);
+	_cleanup_(secret_freep) struct secret *a = NULL, *b = NULL;
+	struct wegman_carter_position position;
+
+	cr_expect_eq(exchange(&ends, "a", "b", "a", "b"), 0);
+	cr_assert_eq(wegman_carter_save(ends.alice, 1, &a), 0);
+	cr_assert_eq(wegman_carter_save(ends.bob, 0, &b), 0);
+	ends_done(&ends);
+	cr_assert_eq(wegman_carter_load(gf128_kernel(), WEGMAN_CARTER_ALICE, a, &ends.alice), 0);
+	cr_assert_eq(wegman_carter_load(gf128_kernel(), WEGMAN_CARTER_BOB, b, &ends.bob), 0);
+	cr_expect_eq(wegman_carter_send_left(ends.alice), 3);
+	wegman_carter_position(ends.alice, &position);
+	cr_assert_eq(wegman_carter_resume(ends.bob, &position), 0);
+	wegman_carter_position(ends.bob, &position);
+	cr_assert_eq(wegman_carter_resume(ends.alice, &position), 0);
+	cr_expect_eq(exchange(&ends, "a", "b", "a", "b"), 0);
+	cr_expect_eq(wegman_carter_send_left(ends.alice), 2);
+	ends_done(&ends);
+}
+
+Test(wegman_carter, units_that_one_end_alone_has_are_forgotten)
+{
+	struct ends ends = ends_new(2);
+	uint8_t unit[WEGMAN_CARTER_UNIT_BYTES] = {1};
+	struct wegman_carter_position a, b;
+
+	cr_assert_eq(wegman_carter_add_unit(ends.bob, unit), 0);
+	wegman_carter_position(ends.alice, &a);
+	wegman_carter_position(ends.bob, &b);
+	cr_assert_eq(wegman_carter_resume(ends.bob, &a), 0);
+	cr_assert_eq(wegman_carter_resume(ends.alice, &b), 0);
+	cr_expect_eq(wegman_carter_send_left(ends.bob), 2);
+	a.next[0] = a.end;
+	cr_expect_eq(wegman_carter_resume(ends.bob, &a), -ESTALE);
+	ends_done(&ends);
+}
+
+Test(wegman_carter, what_is_no_saved_state_is_refused)
+{
+	struct ends ends = ends_new(2);
+	_cleanup_(secret_freep) struct secret *saved = NULL, *cut = NULL;
+	struct wegman_carter *wc;
+
+	cr_assert_eq(wegman_carter_save(ends.alice, 0, &saved), 0);
+	cr_assert_eq(secret_new_copy(saved->bytes, saved->size_bytes - 1, &cut), 0);
+	cr_expect_eq(wegman_carter_load(gf128_kernel(), WEGMAN_CARTER_ALICE, cut, &wc), -EBADMSG);
+	saved->bytes[8] = 3; /* more used than there are */
+	cr_expect_eq(wegman_carter_load(gf128_kernel(), WEGMAN_CARTER_ALICE, saved, &wc), -EBADMSG);
+	saved->bytes[0] = 0;
+	cr_expect_eq(wegman_carter_load(gf128_kernel(), WEGMAN_CARTER_ALICE, saved, &wc), -EBADMSG);
+	ends_done(&ends);
+}
