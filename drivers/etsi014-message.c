@@ -38,9 +38,9 @@ static int _printf_(3, 4)
 /* ---- requests ---- */
 
 /* RFC 3986 section 2.3: all but the unreserved characters, and '/' where it divides. */
-static void percent_encode(const char *text, bool keep_slash, FILE *stream)
+static void percent_encode(const char *text, size_t chars, bool keep_slash, FILE *stream)
 {
-	for (; *text; text++)
+	for (; chars > 0; text++, chars--)
 		if (isalnum((unsigned char)*text) || strchr("-._~", *text) ||
 		    (keep_slash && *text == '/'))
 			fputc(*text, stream);
@@ -48,7 +48,7 @@ static void percent_encode(const char *text, bool keep_slash, FILE *stream)
 			fprintf(stream, "%%%02X", (unsigned char)*text);
 }
 
-static void write_url(FILE *stream, const char *host, uint16_t port, const char *prefix)
+static void write_base(FILE *stream, const char *host, uint16_t port, const char *prefix)
 {
 	size_t prefix_chars = strlen(prefix);
 	bool is_v6 = strchr(host, ':') != NULL;
@@ -58,11 +58,7 @@ static void write_url(FILE *stream, const char *host, uint16_t port, const char 
 		fprintf(stream, ":%u", port);
 	while (prefix_chars > 0 && prefix[prefix_chars - 1] == '/')
 		prefix_chars--;
-	if (prefix_chars > 0) {
-		_cleanup_(freep) char *trimmed = strndup(prefix, prefix_chars);
-
-		percent_encode(trimmed ?: "", true, stream);
-	}
+	percent_encode(prefix, prefix_chars, true, stream);
 }
 
 int etsi014_build_url(const char *host, uint16_t port, const char *prefix, const char *sae,
@@ -74,11 +70,11 @@ int etsi014_build_url(const char *host, uint16_t port, const char *prefix, const
 
 	if (!stream)
 		return -ENOMEM;
-	write_url(stream, host, port, prefix);
+	write_base(stream, host, port, prefix);
 	fputs("/api/v1/keys/", stream);
-	percent_encode(sae, false, stream);
+	percent_encode(sae, strlen(sae), false, stream);
 	fprintf(stream, "/%s", call_names[call]);
-	if (fclose(stream) != 0)
+	if (fclose(stream) != 0 || !url) /* without memory at the very end it is only NULL */
 		return -ENOMEM;
 	if (size > ETSI014_URL_MAX_CHARS)
 		return -ENAMETOOLONG;
@@ -112,7 +108,7 @@ int etsi014_build_dec_keys(const struct uuid *ids, size_t count, char **ret)
 		fprintf(stream, "%s{\"key_ID\":\"%s\"}", i ? "," : "", id);
 	}
 	fputs("]}", stream);
-	if (fclose(stream) != 0)
+	if (fclose(stream) != 0 || !text)
 		return -ENOMEM;
 	*ret = TAKE_PTR(text);
 	return 0;

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "drivers/device-url.h"
+#include "tests/unit/support/test-allocation.h"
 
 static const char *const known[] = {"sae", "peer_sae", "server_name", "rate", NULL};
 
@@ -196,5 +197,23 @@ Test(device_url, the_id_is_its_parts_joined)
 
 		cr_assert_eq(device_url_id(url, &id), 0);
 		cr_assert_str_eq(id, ids[i].id);
+	}
+}
+
+Test(device_url, lack_of_memory_is_told_and_leaves_nothing_behind)
+{
+	static const char text[] = "etsi014://kme:1/p?side=bob&switchport=3&sea=x&rate=1";
+
+	TEST_EACH_ALLOCATION(number, 1) {
+		_cleanup_(device_url_freep) struct device_url *url = NULL;
+		_cleanup_(freep) char *what = NULL, *id = NULL;
+		int r = device_url_parse(text, &url, &what);
+
+		if (r == 0)
+			r = device_url_id(url, &id);
+		if (r == 0)
+			r = device_url_check_parameters(url, known, &what) == -EINVAL ? 0 : -ENOMEM;
+		/* Without memory for the search no name is the nearest: that is no error. */
+		cr_assert(r == 0 || (r == -ENOMEM && test_allocation_has_failed()));
 	}
 }

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include "drivers/etsi014-message.h"
+#include "tests/unit/support/test-allocation.h"
 
 #define ID_1 "11111111-1111-4111-8111-111111111111"
 #define ID_2 "22222222-2222-4222-9222-222222222222"
@@ -407,4 +408,44 @@ Test(etsi014_message, a_hostile_message_is_made_harmless_and_short)
 	etsi014_verify_refusal(ETSI014_STATUS, 400, text, strlen(text), &refusal);
 	cr_assert(strstr(refusal.what, "400: a?b?[31mxxx"), "%s", refusal.what);
 	cr_assert_lt(strlen(refusal.what), ETSI014_QUOTE_MAX_CHARS + 60);
+}
+
+/* ---- lack of memory ---- */
+
+Test(etsi014_message, requests_are_built_whole_or_not_at_all)
+{
+	struct uuid ids[100];
+
+	memset(ids, 0x11, sizeof(ids));
+	TEST_EACH_ALLOCATION (number, 1) {
+		_cleanup_(freep) char *url = NULL, *enc = NULL, *dec = NULL;
+		int r;
+
+		r = etsi014_build_url("kme", 1, "/p/", "sae", ETSI014_STATUS, &url);
+		if (r == 0)
+			r = etsi014_build_enc_keys(1, 256, &enc);
+		if (r == 0)
+			r = etsi014_build_dec_keys(ids, ELEMENTSOF(ids), &dec);
+		cr_assert(r == 0 || (r == -ENOMEM && test_allocation_has_failed()));
+		if (r == 0) {
+			cr_assert_str_eq(enc, "{\"number\":1,\"size\":256}");
+			cr_assert_str_eq(url, "https://kme:1/p/api/v1/keys/sae/status");
+			cr_assert_eq(strlen(dec), strlen("{\"key_IDs\":[]}") + 100 * 50 - 1);
+		}
+	}
+}
+
+Test(etsi014_message, keys_are_taken_whole_or_not_at_all)
+{
+	TEST_EACH_ALLOCATION (number, 1) {
+		_cleanup_(recent_set_freep) struct recent_set *seen = NULL;
+		_cleanup_(key_batch_freep) struct key_batch *batch = NULL;
+		char what[ETSI014_WHAT_CHARS];
+		int r = recent_set_new(&seen);
+
+		if (r == 0)
+			r = verify(fresh[0].text, NULL, 2, seen, &batch, what);
+		cr_assert_eq(r == 0, batch != NULL);
+		cr_assert(r == 0 || test_allocation_has_failed());
+	}
 }

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "drivers/driver.h"
+#include "tests/unit/support/test-allocation.h"
 
 #define SEED       "00112233445566778899aabbccddeeff"
 #define LIMIT_USEC (5 * USEC_PER_SEC)
@@ -398,6 +399,39 @@ Test(sim, faults_can_be_switched_while_it_runs)
 	rmdir(directory);
 }
 
+Test(sim, the_trace_has_a_line_for_every_key_given)
+{
+	char directory[] = "/tmp/test-sim-XXXXXX", path[64], rest[96], line[128] = "";
+	struct end alice;
+	FILE *trace;
+
+	cr_assert_not_null(mkdtemp(directory));
+	snprintf(path, sizeof(path), "%s/trace", directory);
+	snprintf(rest, sizeof(rest), "&trace=%s", path);
+	open_end(&alice, "alice", rest);
+	cr_assert_eq(get(&alice, 3), 0);
+	trace = fopen(path, "re");
+	cr_assert_not_null(trace);
+	for (size_t i = 0; i < 3; i++) {
+		char id[UUID_CHARS + 1], read_id[UUID_CHARS + 1];
+		unsigned long long usec;
+		uint64_t now;
+
+		cr_assert_not_null(fgets(line, sizeof(line), trace));
+		cr_assert_eq(sscanf(line, "%llu %36s", &usec, read_id), 2, "%s", line);
+		uuid_format(&alice.batch->ids[i], id);
+		cr_assert_str_eq(read_id, id);
+		sd_event_now(event, CLOCK_MONOTONIC, &now);
+		cr_assert_lt(usec, now + USEC_PER_SEC);
+		cr_assert_gt(usec, now - USEC_PER_SEC);
+	}
+	cr_assert_null(fgets(line, sizeof(line), trace));
+	fclose(trace);
+	close_end(&alice);
+	unlink(path);
+	rmdir(directory);
+}
+
 Test(sim, an_ended_session_answers_what_was_under_way)
 {
 	struct end alice;
@@ -470,6 +504,7 @@ static const struct {
 	{"sim://x?side=alice&end=maybe&seed=" SEED, "end: retry, give_up"},
 	{"sim://x?side=alice&end_after=x&seed=" SEED, "end_after: a number"},
 	{"sim://x?side=alice&faults=a/b&seed=" SEED, "faults: an absolute path"},
+	{"sim://x?side=alice&trace=a/b&seed=" SEED, "trace: an absolute path"},
 	{"sim://x?side=alice&sede=" SEED, "no parameter 'sede'"},
 };
 
@@ -483,4 +518,48 @@ Test(sim, each_wrong_url_is_refused_with_its_reason)
 		cr_assert(strstr(what, wrong[i].what), "%s: %s", wrong[i].text, what);
 		cr_assert_null(strstr(what, "0011223344"), "the seed is told: %s", what);
 	}
+}
+
+Test(sim, lack_of_memory_is_told)
+{
+	struct end first;
+
+	open_end(&first, "alice", ""); /* OpenSSL itself does not survive it when it starts */
+	close_end(&first);
+	TEST_EACH_ALLOCATION (number, 1) {
+		_cleanup_(device_url_freep) struct device_url *url = NULL;
+		_cleanup_(freep) char *what = NULL;
+		struct end end = {};
+		int r;
+
+		r = device_url_parse("sim://x?side=alice&rate=5&faults=%2Fx&seed=" SEED, &url,
+				     &what);
+		if (r == 0)
+			r = driver_find("sim")->open(event, url, &handler, &end, &what,
+						     &end.device);
+		if (r == 0)
+			r = end.device->driver->start_session(end.device);
+		cr_assert(r == 0 || (r == -ENOMEM && test_allocation_has_failed()), "%ld: %d",
+			  number, r);
+		close_end(&end);
+	}
+}
+
+Test(sim, a_call_without_memory_is_refused_or_answered)
+{
+	struct end alice;
+
+	open_end(&alice, "alice", "");
+	TEST_EACH_ALLOCATION (number, 1) {
+		unsigned next = alice.answers + 1;
+		int r;
+
+		r = alice.device->driver->get_keys(alice.device, 3, on_keys, &alice);
+		if (r == 0) {
+			spin(&alice.answers, next);
+			r = alice.result;
+		}
+		cr_assert_eq(r, test_allocation_has_failed() ? -ENOMEM : 0);
+	}
+	close_end(&alice);
 }
