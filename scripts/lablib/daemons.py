@@ -2,15 +2,17 @@
 """The programs of a site: starting them as systemd would, killing them, and waiting for them."""
 
 import os
+import re
 import signal
 import socket
 import time
 
-from . import LabError, configuration, host, site as sites
+from . import LabError, UsageError, configuration, host, site as sites
 
 START_WAIT_SEC = 10
 STOP_WAIT_SEC = 10
 JOURNAL_LINES = 15
+OFFSET_RE = re.compile(r"([+-]?)([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhdy]?)\Z")
 
 
 def _pid_path(site, program):
@@ -167,18 +169,22 @@ def parse_signal(name):
     try:
         return signal.Signals(int(name)) if name.isdigit() else signal.Signals["SIG" + name]
     except (KeyError, ValueError):
-        from . import UsageError
         raise UsageError(f"{name}: no such signal") from None
 
 
 def set_clock(topology, site, offset):
     """Restarts the site's programs under the new clock, orderly."""
-    with open(f"{sites.state(topology.check_site(site))}/clock", "w", encoding="ascii") as file:
-        file.write(offset)
+    path = f"{sites.state(topology.check_site(site))}/clock"
+    match = OFFSET_RE.match(offset)
+    if not match:
+        raise UsageError(f"{offset}: an offset is such as +1d, -90 or 2h (s, m, h, d, y)")
     running = [p for p in topology.programs(site) if running_pid(site, p)]
     for program in reversed(running):
         kill(topology, site, program, "TERM")
+    if float(match[2]) == 0:
+        _unlink(path)
+    else:
+        with open(path, "w", encoding="ascii") as file:
+            file.write((match[1] or "+") + match[2] + (match[3] or ""))
     for program in running:
         start(topology, site, program)
-
-
