@@ -179,7 +179,7 @@ static int write_all(const char *text, size_t size)
 
 int ctl_print_json(const json_t *document)
 {
-	char *text = json_dumps(document, JSON_INDENT(2) | JSON_REAL_PRECISION(6));
+	char *text = json_dumps(document, JSON_REAL_PRECISION(6));
 	json_free_t wiping_free;
 	int r;
 
