@@ -204,7 +204,7 @@ Test(device_url, lack_of_memory_is_told_and_leaves_nothing_behind)
 {
 	static const char text[] = "etsi014://kme:1/p?side=bob&switchport=3&sea=x&rate=1";
 
-	TEST_EACH_ALLOCATION(number, 1) {
+	TEST_EACH_ALLOCATION (number, 1) {
 		_cleanup_(device_url_freep) struct device_url *url = NULL;
 		_cleanup_(freep) char *what = NULL, *id = NULL;
 		int r = device_url_parse(text, &url, &what);
