@@ -14,6 +14,7 @@
 
 /* After everything that is ready has been handled: what it asks for shares one write. */
 #define PRIORITY_BATCH (SD_EVENT_PRIORITY_NORMAL + 10)
+#define PRIORITY_SYNC  (SD_EVENT_PRIORITY_NORMAL + 20)
 #define PRIORITY_NOW   (SD_EVENT_PRIORITY_NORMAL - 10)
 
 #define LAZY_SYNC_SHARE 10 /* at most a tenth of the time */
@@ -41,24 +42,34 @@ static void send_outboxes(struct issuer *issuer)
 		site_peer_flush(issuer->stores[i]->peer);
 }
 
-int issuer_loop_flush(struct issuer *issuer)
+static int write_and_send(struct issuer *issuer)
 {
-	int r = 0;
+	int r;
 
 	if (issuer->failed)
 		return -EIO;
 	r = issue_log_write(issuer->log);
 	if (r >= 0)
 		send_outboxes(issuer);
-	/* What waits for the disk may append and wait again. */
-	while (r >= 0 && !issuer->failed && issue_log_has_waiters(issuer->log)) {
-		r = issue_log_sync(issuer->log);
-		if (r >= 0)
-			r = issue_log_write(issuer->log);
-		if (r >= 0)
-			send_outboxes(issuer);
-	}
 	issuer_check_log(issuer, r);
+	return r;
+}
+
+static int sync_and_send(struct issuer *issuer)
+{
+	int r = issue_log_sync(issuer->log);
+
+	issuer_check_log(issuer, r);
+	return r < 0 ? r : write_and_send(issuer);
+}
+
+int issuer_loop_flush(struct issuer *issuer)
+{
+	int r = write_and_send(issuer);
+
+	/* What waits for the disk may append and wait again. */
+	while (r >= 0 && issue_log_has_waiters(issuer->log))
+		r = sync_and_send(issuer);
 	return r;
 }
 
@@ -74,6 +85,15 @@ static bool is_armed(sd_event_source *source)
 	return sd_event_source_get_enabled(source, NULL) > 0;
 }
 
+static void after_flush(struct issuer *issuer)
+{
+	if (issue_log_has_waiters(issuer->log))
+		(void)sd_event_source_set_enabled(issuer->sync, SD_EVENT_ONESHOT);
+	else if (issue_log_is_dirty(issuer->log) && !is_armed(issuer->sync_timer))
+		(void)arm(issuer->sync_timer, issuer_now(issuer) + issuer->sync_pause_usec);
+	issuer_operation_call_finished(issuer);
+}
+
 static int on_flush(sd_event_source *source, void *userdata)
 {
 	struct issuer *issuer = userdata;
@@ -81,11 +101,19 @@ static int on_flush(sd_event_source *source, void *userdata)
 	if (issuer->flush_wishes >= ISSUER_FLUSH_BATCH)
 		(void)sd_event_source_set_priority(source, PRIORITY_BATCH);
 	issuer->flush_wishes = 0;
-	if (issuer_loop_flush(issuer) < 0)
-		return 0;
-	issuer_operation_call_finished(issuer);
-	if (issue_log_is_dirty(issuer->log) && !is_armed(issuer->sync_timer))
-		(void)arm(issuer->sync_timer, issuer_now(issuer) + issuer->sync_pause_usec);
+	if (write_and_send(issuer) >= 0)
+		after_flush(issuer);
+	return 0;
+}
+
+/* After the flush, and after the channels have passed its frames to the kernel: the peers work
+ * while we wait for the disk. */
+static int on_sync(sd_event_source *source, void *userdata)
+{
+	struct issuer *issuer = userdata;
+
+	if (!issuer->failed && sync_and_send(issuer) >= 0)
+		after_flush(issuer);
 	return 0;
 }
 
@@ -229,15 +257,23 @@ static int add_timer(struct issuer *issuer, clockid_t clock, uint64_t accuracy_u
 	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
 }
 
+static int add_defer(struct issuer *issuer, int64_t priority, sd_event_handler_t handler,
+		     sd_event_source **ret)
+{
+	int r = sd_event_add_defer(issuer->event, ret, handler, issuer);
+
+	if (r >= 0)
+		r = sd_event_source_set_priority(*ret, priority);
+	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
 int issuer_loop_start(struct issuer *issuer)
 {
-	int r = sd_event_add_defer(issuer->event, &issuer->flush, on_flush, issuer);
+	int r = add_defer(issuer, PRIORITY_BATCH, on_flush, &issuer->flush);
 
 	issuer->sync_pause_usec = ISSUER_LAZY_SYNC_USEC;
 	if (r >= 0)
-		r = sd_event_source_set_priority(issuer->flush, PRIORITY_BATCH);
-	if (r >= 0)
-		r = sd_event_source_set_enabled(issuer->flush, SD_EVENT_OFF);
+		r = add_defer(issuer, PRIORITY_SYNC, on_sync, &issuer->sync);
 	if (r >= 0)
 		r = add_timer(issuer, CLOCK_MONOTONIC, USEC_PER_MSEC, on_sync_timer,
 			      &issuer->sync_timer);
@@ -256,10 +292,11 @@ int issuer_loop_start(struct issuer *issuer)
 void issuer_loop_stop(struct issuer *issuer)
 {
 	sd_event_source_disable_unref(issuer->flush);
+	sd_event_source_disable_unref(issuer->sync);
 	sd_event_source_disable_unref(issuer->sync_timer);
 	sd_event_source_disable_unref(issuer->deadline_timer);
 	sd_event_source_disable_unref(issuer->chores_timer);
 	sd_event_source_disable_unref(issuer->expiry_timer);
-	issuer->flush = issuer->sync_timer = issuer->deadline_timer = NULL;
+	issuer->flush = issuer->sync = issuer->sync_timer = issuer->deadline_timer = NULL;
 	issuer->chores_timer = issuer->expiry_timer = NULL;
 }

@@ -168,7 +168,7 @@ struct issuer {
 	size_t uid_count;
 	struct uuid next_request, boot;
 
-	sd_event_source *flush, *sync_timer, *deadline_timer, *chores_timer, *expiry_timer;
+	sd_event_source *flush, *sync, *sync_timer, *deadline_timer, *chores_timer, *expiry_timer;
 	unsigned flush_wishes;
 	uint64_t sync_pause_usec;
 	uint64_t deadline_armed_usec, expiry_armed_usec; /* 0: not */
