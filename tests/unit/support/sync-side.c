@@ -237,7 +237,8 @@ void side_connect(struct side *side, uint64_t next, uint64_t next_txn, const str
 	resume.resume.next = next;
 	resume.resume.next_txn = next_txn;
 	resume.resume.open_count = open_count;
-	memcpy(resume.resume.open, open, open_count * sizeof(*open));
+	if (open_count > 0)
+		memcpy(resume.resume.open, open, open_count * sizeof(*open));
 	side->sent_count = 0;
 	side_receive(side, &resume);
 }
