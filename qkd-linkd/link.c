@@ -201,6 +201,7 @@ static int open_machine(struct link *link)
 		.window = (unsigned)config->window,
 		.hold_usec = config->hold_sec * USEC_PER_SEC,
 		.store_limit = config->store_limit_keys,
+		.keys_per_transaction = (unsigned)config->keys_per_transaction,
 		.foreign_consumer = config->consumer == LINK_CONSUMER_FILES,
 		.confirm = config->confirm,
 	};
@@ -399,7 +400,8 @@ void link_reload(struct link *link)
 		link->config = TAKE_PTR(config);
 		log_set_max_level(link->config->log_level);
 		sync_machine_reconfigure(link->machine, link->config->hold_sec * USEC_PER_SEC,
-					 link->config->store_limit_keys);
+					 link->config->store_limit_keys,
+					 (unsigned)link->config->keys_per_transaction);
 		link_config_free(old);
 		log_info("Reloaded the configuration");
 	}

@@ -300,7 +300,8 @@ int sync_machine_keys(struct sync_machine *machine, struct key_batch *keys)
 	int r;
 
 	if (sync_machine_room(machine) == 0 || keys->count <= machine->settings.confirm ||
-	    keys->count > SYNC_MAX_KEYS || keys->key_bytes != machine->settings.key_bits / 8)
+	    keys->count > SYNC_MAX_KEYS || sync_store_is_full(machine, keys->count) ||
+	    keys->key_bytes != machine->settings.key_bits / 8)
 		return 0; /* room has gone since they were asked for */
 	r = keyfile_append_reserve(machine->append, sync_pending_lines(machine) + keys->count);
 	if (is_disk_full(r)) {
@@ -360,7 +361,7 @@ unsigned sync_machine_room(struct sync_machine *machine)
 	if (machine->settings.role != SYNC_LEADER || machine->link != SYNC_LINK_UP ||
 	    now < machine->pause_until_usec || machine->count >= machine->settings.window)
 		return 0;
-	if (sync_store_is_full(machine, 1)) {
+	if (sync_store_is_full(machine, MAX(machine->settings.keys_per_transaction, 1u))) {
 		machine->pause_until_usec = now + SYNC_STOCK_CHECK_USEC;
 		sync_rearm(machine);
 		return 0;
@@ -369,10 +370,11 @@ unsigned sync_machine_room(struct sync_machine *machine)
 }
 
 void sync_machine_reconfigure(struct sync_machine *machine, uint64_t hold_usec,
-			      uint64_t store_limit)
+			      uint64_t store_limit, unsigned keys_per_transaction)
 {
 	machine->settings.hold_usec = hold_usec;
 	machine->settings.store_limit = store_limit;
+	machine->settings.keys_per_transaction = keys_per_transaction;
 }
 
 bool sync_machine_is_connected(const struct sync_machine *machine)

@@ -34,11 +34,12 @@ struct sync_settings {
 	enum sync_role role;
 	const char *link, *peer; /* borrowed, outlive the machine */
 	uint32_t key_bits;
-	unsigned window;       /* leader: transactions open at the same time, 1..SYNC_MAX_OPEN */
-	uint64_t hold_usec;    /* leader */
-	uint64_t store_limit;  /* keys in stock */
-	bool foreign_consumer; /* consumer: files */
-	bool confirm;          /* compare a tag over the keys before COMMIT */
+	unsigned window;      /* leader: transactions open at the same time, 1..SYNC_MAX_OPEN */
+	uint64_t hold_usec;   /* leader */
+	uint64_t store_limit; /* keys in stock */
+	unsigned keys_per_transaction; /* leader: that it asks for; no room without room for them */
+	bool foreign_consumer;         /* consumer: files */
+	bool confirm;                  /* compare a tag over the keys before COMMIT */
 };
 
 /* Both sides agree the whole of this at RESUME. */
@@ -100,9 +101,9 @@ int sync_machine_flush(struct sync_machine *machine);
 /* Leader: so many transactions may be begun now; 0 also while the store is full or the peer paused
  * us. A wake or a flush comes when that may have changed. */
 unsigned sync_machine_room(struct sync_machine *machine);
-/* hold and store_limit may change while it runs. */
+/* These may change while it runs. */
 void sync_machine_reconfigure(struct sync_machine *machine, uint64_t hold_usec,
-			      uint64_t store_limit);
+			      uint64_t store_limit, unsigned keys_per_transaction);
 
 bool sync_machine_is_connected(const struct sync_machine *machine); /* and resumed */
 unsigned sync_machine_open(const struct sync_machine *machine);

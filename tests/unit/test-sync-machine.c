@@ -212,11 +212,11 @@ Test(leader, a_nak_wastes_the_keys_and_pauses_the_asking)
 
 Test(leader, asks_for_no_keys_when_the_store_is_full)
 {
-	sync_machine_reconfigure(side.machine, USEC_PER_SEC, 3);
+	sync_machine_reconfigure(side.machine, USEC_PER_SEC, 3, 1);
 	cr_assert_eq(sync_machine_room(side.machine), 4u);
 	begin(1, 3);
 	cr_assert_eq(sync_machine_room(side.machine), 0u);
-	sync_machine_reconfigure(side.machine, USEC_PER_SEC, 100);
+	sync_machine_reconfigure(side.machine, USEC_PER_SEC, 100, 1);
 	side_wait(&side, SYNC_STOCK_CHECK_USEC);
 	cr_assert_eq(sync_machine_room(side.machine), 3u);
 }
@@ -416,10 +416,10 @@ Test(follower, a_full_store_or_disk_is_a_nak)
 {
 	struct sync_message syn = make_syn(1, 2);
 
-	sync_machine_reconfigure(side.machine, 0, 1);
+	sync_machine_reconfigure(side.machine, 0, 1, 1);
 	answer(&syn);
 	cr_assert_eq(side_last(&side, SYNC_NAK)->nak.reason, SYNC_REASON_FULL);
-	sync_machine_reconfigure(side.machine, 0, 1000);
+	sync_machine_reconfigure(side.machine, 0, 1000, 1);
 	syn = make_syn(2, 2);
 	answer(&syn);
 	memory_storage_set_capacity(side.memory, 8192);
