@@ -13,6 +13,7 @@
 
 #include "common/name.h"
 #include "common/secret.h"
+#include "drivers/detection.h"
 #include "drivers/device-url.h"
 
 #define DRIVER_MAX_KEYS  1024 /* in one call, and in one transaction */
@@ -76,6 +77,23 @@ struct device_handler {
 typedef void (*device_keys_t)(struct device *device, int result, struct key_batch *batch,
 			      const char *reason, void *userdata);
 
+/* What linkd has to know of a device that yields detections. */
+struct detection_source {
+	bool transmits; /* the pulses are ours */
+	unsigned intensity_count;
+	double mean_photons[DETECTION_INTENSITIES_MAX], probability[DETECTION_INTENSITIES_MAX];
+	/* The receiver's detections carry picoseconds of its own clock, to be aligned: pulses every
+	 * period_ps, the first sync_slots of them in a public pattern, 64 slots a word. */
+	bool time_is_tag;
+	double period_ps;
+	uint64_t sync_seed, sync_slots;
+	uint64_t (*sync_word)(uint64_t sync_seed, uint64_t index);
+};
+
+/* detections are the driver's (secret memory), valid during the call. */
+typedef void (*device_detections_t)(struct device *device, const struct detection *detections,
+				    size_t count, void *userdata);
+
 struct driver {
 	const char *scheme;
 	const char *description;
@@ -104,6 +122,12 @@ struct driver {
 	/* ... and exactly these, in this order (follower). */
 	int (*get_keys_by_id)(struct device *device, const struct uuid *ids, size_t count,
 			      device_keys_t done, void *userdata);
+
+	/* DRIVER_YIELDS_DETECTIONS: what comes next, at most max; -EBUSY while a call is under way.
+	 * A call that is under way when the session ends is forgotten. */
+	int (*get_detections)(struct device *device, size_t max, device_detections_t done,
+			      void *userdata);
+	void (*describe_source)(const struct device *device, struct detection_source *ret);
 };
 
 /* Embedded first by every driver's device. */

@@ -16,6 +16,7 @@
 #include "drivers/call-queue.h"
 #include "drivers/serial-set.h"
 #include "drivers/sim-faults.h"
+#include "drivers/sim-raw.h"
 #include "drivers/sim-source.h"
 
 #define RATE_MAX      10000000 /* keys a second */
@@ -409,9 +410,15 @@ static int sim_open(sd_event *event, const struct device_url *url,
 		    const struct device_handler *handler, void *userdata, char **ret_what,
 		    struct device **ret)
 {
-	_cleanup_(sim_freep) struct sim *sim = calloc(1, sizeof(*sim));
+	_cleanup_(sim_freep) struct sim *sim = NULL;
+	const char *mode = device_url_get(url, "mode");
 	int r;
 
+	if (mode && str_equal(mode, "raw"))
+		return sim_raw_driver.open(event, url, handler, userdata, ret_what, ret);
+	if (mode && !str_equal(mode, "key"))
+		return expected("mode", "key or raw", ret_what);
+	sim = calloc(1, sizeof(*sim));
 	if (!sim)
 		return -ENOMEM;
 	sim->device.driver = &sim_driver;
