@@ -140,7 +140,8 @@ int distill_stock_take(struct distill_stock *stock, size_t count, struct key_bat
 	struct key_batch *batch;
 	int r;
 
-	count = MIN(count, MIN(available, (size_t)DRIVER_MAX_KEYS));
+	available = MIN(available, (size_t)DRIVER_MAX_KEYS);
+	count = MIN(count, available);
 	if (count == 0)
 		return -EAGAIN;
 	r = key_batch_new(count, stock->key_bytes, &batch);

@@ -42,6 +42,7 @@ struct distill_worker {
 	struct distill_output *first_output, **last_output;
 	/* The thread's own. */
 	struct distill *distill;
+	struct wegman_carter *authentication; /* borrowed */
 	struct detection_source source;
 	struct align_parameters align_parameters;
 	struct align align;
@@ -124,6 +125,18 @@ static int on_key(uint32_t block, struct secret *key, void *userdata)
 	return put_output(userdata, output);
 }
 
+static void put_state(struct distill_worker *worker)
+{
+	struct distill_output *output = output_new(DISTILL_OUTPUT_STATE, 0);
+
+	if (!output)
+		return;
+	if (wegman_carter_save(worker->authentication, DISTILL_WORKER_TAG_MARGIN, &output->key) < 0)
+		distill_output_free(output);
+	else
+		put_output(worker, output);
+}
+
 static void on_report(const struct distill_report *report, void *userdata)
 {
 	struct distill_output *output = output_new(DISTILL_OUTPUT_REPORT, 0);
@@ -132,6 +145,7 @@ static void on_report(const struct distill_report *report, void *userdata)
 		return;
 	output->report = *report;
 	put_output(userdata, output);
+	put_state(userdata);
 }
 
 static void on_alarm(bool raised, void *userdata)
@@ -338,6 +352,7 @@ int distill_worker_new(const struct distill_config *config, const struct detecti
 	worker->detections.last = &worker->detections.first;
 	worker->last_output = &worker->first_output;
 	worker->source = *source;
+	worker->authentication = authentication;
 	set_alignment(worker);
 	worker->fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	worker->tags = malloc(ALIGN_MAX_TAGS * sizeof(*worker->tags));

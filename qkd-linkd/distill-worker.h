@@ -9,10 +9,15 @@
 #include "drivers/driver.h"
 #include "qkd-linkd/distill/distill.h"
 
+/* Tags between two saved states are fewer: each block makes one a direction, and its end a state.
+ */
+#define DISTILL_WORKER_TAG_MARGIN (2 * DISTILL_MAX_WINDOW)
+
 enum distill_output_kind {
 	DISTILL_OUTPUT_FRAME,
 	DISTILL_OUTPUT_KEY,
 	DISTILL_OUTPUT_REPORT,
+	DISTILL_OUTPUT_STATE, /* of the authentication, to be kept before what follows is sent */
 	DISTILL_OUTPUT_ALARM,
 	DISTILL_OUTPUT_FAILED,
 };
@@ -23,7 +28,7 @@ struct distill_output {
 	uint32_t block;
 	bool raised;
 	int result;
-	struct secret *key;
+	struct secret *key; /* or the state */
 	struct distill_report report;
 	size_t size_bytes;
 	uint8_t bytes[];

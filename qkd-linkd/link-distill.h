@@ -12,6 +12,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "common/storage.h"
 #include "drivers/driver.h"
 #include "qkd-linkd/distill/distill.h"
 
@@ -26,7 +27,7 @@ struct link_distill_settings {
 	uint32_t key_bits;
 	unsigned block_frames, window;
 	const char *secret_path; /* the provisioned first secret */
-	const char *state_path;  /* what it has become */
+	struct storage *storage; /* borrowed: what it has become is kept in "authentication" */
 };
 
 struct link_distill_handler {
@@ -55,6 +56,7 @@ int link_distill_receive(struct link_distill *distill, const uint8_t *bytes, siz
 size_t link_distill_room(const struct link_distill *distill);
 int link_distill_detections(struct link_distill *distill, const struct detection *detections,
 			    size_t count);
+bool link_distill_has_keys(const struct link_distill *distill);
 
 /* Up to count keys that nobody has had; -EAGAIN. */
 int link_distill_take(struct link_distill *distill, size_t count, struct key_batch **ret);
