@@ -165,11 +165,8 @@ static size_t draw(struct sim_raw *raw)
 	if (raw->began_usec == 0)
 		raw->began_usec = now_usec();
 	elapsed_ps = (double)(now_usec() - raw->began_usec) * 1e6 * raw->settings.pace;
-	uint64_t end_slot = (uint64_t)(elapsed_ps / raw->settings.optics.period_ps);
-	size_t drawn =
-		sim_optics_draw(raw->optics, end_slot, raw->events, MIN(raw->max, (size_t)BATCH));
-	size_t count = 0;
-
+	end_slot = (uint64_t)(elapsed_ps / raw->settings.optics.period_ps);
+	drawn = sim_optics_draw(raw->optics, end_slot, raw->events, MIN(raw->max, (size_t)BATCH));
 	for (size_t i = 0; i < drawn; i++) {
 		const struct sim_event *e = &raw->events[i];
 
