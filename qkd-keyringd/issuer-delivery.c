@@ -27,6 +27,7 @@ static int record_claim(struct reservation *reservation, uint32_t owner)
 	if (r < 0)
 		return r;
 	reservation_record(reservation, STORE_KEY_DELIVERING);
+	/* It may wait already, for a claim that was given up. */
 	issue_log_waiter_init(&reservation->waiter, claim_synced);
 	issue_log_wait(issuer->log, &reservation->waiter);
 	return 0;
@@ -108,14 +109,17 @@ void issuer_delivery_hand_out(struct issue_operation *operation)
 	int r = new_delivery(reservation, &delivery);
 
 	reservation->claimant = NULL;
-	if (r == -ENOMEM) {
-		issuer_operation_finish(operation, r);
-		issuer_operation_wake(&reservation->waiting);
+	if (r == -ENOKEY || r == -EBADMSG) {
+		lose_key(reservation, r);
+		issuer_operation_finish(operation, -EKEYEXPIRED);
 		return;
 	}
 	if (r < 0) {
-		lose_key(reservation, r);
-		issuer_operation_finish(operation, -EKEYEXPIRED);
+		/* The disk or memory may be better next time. */
+		log_warning("a key for site %s cannot be read: %s", operation->store->peer_name,
+			    strerror(-r));
+		issuer_operation_finish(operation, -ETIMEDOUT);
+		issuer_operation_wake(&reservation->waiting);
 		return;
 	}
 	reservation->handed_out = true;
