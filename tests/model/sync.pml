@@ -233,11 +233,18 @@ byte follower_file[TRANSACTIONS];
 	F(PREPARING,  ABORT,   ANY,          IDLE,       ABORT,    NONE)                           \
 	F(PREPARED,   SYN,     GOOD,         PREPARED,   NOTHING,  SYN_ACK)                        \
 	F(PREPARED,   SYN,     BAD,          PREPARED,   DISTRUST, NONE)                           \
-	F(PREPARED,   ACK,     GOOD,         COMMITTED,  COMMIT,   NONE)                           \
+	F(PREPARED,   ACK,     GOOD,         COMMITTING, COMMIT,   NONE)                           \
 	F(PREPARED,   ACK,     BAD,          PREPARED,   DISTRUST, NONE)                           \
 	F(PREPARED,   ACK,     INCONSISTENT, PREPARED,   REFUSE,   NONE)                           \
 	F(PREPARED,   ABORT,   ANY,          IDLE,       ABORT,    NONE)                           \
 	F(PREPARED,   RETRY,   ANY,          PREPARED,   NOTHING,  SYN_ACK)                        \
+	F(COMMITTING, SYNCED,  ANY,          COMMITTED,  NOTHING,  NONE)                           \
+	F(COMMITTING, SYN,     GOOD,         COMMITTING, NOTHING,  NONE)                           \
+	F(COMMITTING, SYN,     BAD,          COMMITTING, DISTRUST, NONE)                           \
+	F(COMMITTING, ACK,     GOOD,         COMMITTING, NOTHING,  NONE)                           \
+	F(COMMITTING, ACK,     BAD,          COMMITTING, DISTRUST, NONE)                           \
+	F(COMMITTING, ACK,     INCONSISTENT, COMMITTING, REFUSE,   NONE)                           \
+	F(COMMITTING, ABORT,   ANY,          COMMITTING, DISTRUST, NONE)                           \
 	F(COMMITTED,  SYN,     GOOD,         COMMITTED,  NOTHING,  NONE)                           \
 	F(COMMITTED,  SYN,     BAD,          COMMITTED,  DISTRUST, NONE)                           \
 	F(COMMITTED,  ACK,     GOOD,         COMMITTED,  NOTHING,  NONE)                           \
@@ -299,8 +306,9 @@ inline follower_handle()
 #define LEADER_UNSYNCED(t) (leader[t] == PREPARING || leader[t] == COMMITTING)
 #define LEADER_BUSY(t)                                                                             \
 	(LEADER_UNSYNCED(t) || (LEADER_HAS_ROOM(t) && leader_place[t] == leader_lines))
+#define FOLLOWER_UNSYNCED(t) (follower[t] == PREPARING || follower[t] == COMMITTING)
 #define FOLLOWER_BUSY(t)                                                                           \
-	(follower[t] == FETCHING || follower[t] == PREPARING ||                                    \
+	(follower[t] == FETCHING || FOLLOWER_UNSYNCED(t) ||                                        \
 	 (follower[t] == COMMITTED && follower_place[t] == follower_lines))
 #if TRANSACTIONS == 1
 #define EACH_TRANSACTION(option) option(0)
@@ -398,7 +406,7 @@ end:	do
 	FOLLOWER_EVENT(T, follower[T] == FETCHING && failing, FETCHED, FULL, failing--)                    \
 	FOLLOWER_EVENT(T, follower[T] == FETCHING && failing, FAILED, ANY, failing--)                      \
 	FOLLOWER_EVENT(T, follower[T] == FETCHING && failing, LIMIT, ANY, failing--)                       \
-	FOLLOWER_EVENT(T, follower[T] == PREPARING, SYNCED, ANY, skip)                                 \
+	FOLLOWER_EVENT(T, FOLLOWER_UNSYNCED(T), SYNCED, ANY, skip)                                     \
 	:: d_step {                                                                                \
 		(follower[T] == COMMITTED && follower_place[T] == follower_lines &&                \
 		 !follower_file[follower_lines]) ->                                                \
@@ -417,7 +425,7 @@ inline judge_ack()
 	if
 	:: !proof -> is = BAD
 	:: proof && follower[t] == IDLE -> is = (follower_applied[t] -> OLD : INCONSISTENT)
-	:: proof && follower[t] == COMMITTED && place != follower_place[t] -> is = INCONSISTENT
+	:: proof && follower[t] >= COMMITTING && place != follower_place[t] -> is = INCONSISTENT
 	:: proof && follower[t] == PREPARED && place < follower_lines -> is = INCONSISTENT
 	:: else
 	fi;
@@ -550,15 +558,14 @@ inline crash_follower()
 		   follower_file[follower_place[t]] == t + 1 -> follower_file[follower_place[t]] = 0
 		:: true
 		fi;
-		/* COMMIT is not synced before the lines are */
 		if
-		:: follower[t] == COMMITTED -> follower_commit[t] = 0; follower_place[t] = 0
-		:: follower[t] == COMMITTED
+		:: follower[t] == COMMITTING -> follower_commit[t] = 0; follower_place[t] = 0
+		:: follower[t] == COMMITTING
 		:: follower[t] == PREPARING -> follower_prepared[t] = 0
 		:: follower[t] == PREPARING
 		:: follower_forgot_abort[t] -> follower_prepared[t] = 1
 		:: follower_forgot_abort[t]
-		:: follower[t] != COMMITTED && follower[t] != PREPARING && !follower_forgot_abort[t]
+		:: !FOLLOWER_UNSYNCED(t) && !follower_forgot_abort[t]
 		fi;
 		follower_forgot_abort[t] = 0;
 		seen[t] = follower_prepared[t] || follower_applied[t];
