@@ -160,7 +160,7 @@ static void assign(struct label *label, struct reservation *reservation)
 	if (!first_waiting(label) || issuer_delivery_claim(first_waiting(label), reservation) < 0)
 		reservation_record(reservation, STORE_KEY_RESERVED);
 	issuer_label_record(label, false);
-	issue_log_waiter_init(&label->waiter, choice_synced);
+	label->waiter.synced = choice_synced;
 	issue_log_wait(issuer->log, &label->waiter);
 	issuer_loop_expiry(issuer, label->expires_usec);
 }

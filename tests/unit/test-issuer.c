@@ -274,6 +274,16 @@ Test(issuer, a_cancelled_request_is_never_called_back)
 	cr_assert(pair_status(&pair.alice).connected);
 }
 
+Test(issuer, a_label_asked_for_again_right_after_a_cancel_is_served)
+{
+	struct pair_result first = {}, again = {};
+
+	pair_ask_label(&pair.alice, "vpn", 1000, &first);
+	issue_operation_cancel(first.operation);
+	pair_ask_label(&pair.alice, "vpn", 1000, &again);
+	cr_assert_eq(pair_finish(&pair, &again), 0);
+}
+
 Test(issuer, a_mark_without_an_answer_is_asked_for_again_and_not_lost)
 {
 	struct pair_result result = {};
