@@ -293,18 +293,21 @@ static int reconcile_id(struct keyfile_append *append, size_t i, const char *the
 }
 
 /* keyringd has unlinked the file, as it does when it has used every line. */
-static bool is_unlinked(struct keyfile_append *append, const bool *used)
+static int is_unlinked(struct keyfile_append *append, const bool *used, bool *ret)
 {
-	int lines, ids;
+	int lines, ids, r;
 
+	*ret = false;
 	for (size_t i = 0; i < append->buffered; i++)
 		if (!used[i])
-			return false;
-	if (open_pair(append, keyfile_number(append->written), STORAGE_READ, &lines, &ids) < 0)
-		return true;
+			return 0;
+	r = open_pair(append, keyfile_number(append->written), STORAGE_READ, &lines, &ids);
+	*ret = r == -ENOENT;
+	if (r < 0)
+		return *ret ? 0 : r;
 	append->keys->ops->close(append->keys, lines);
 	append->keys->ops->close(append->keys, ids);
-	return false;
+	return 0;
 }
 
 static int reconcile_lines(struct keyfile_append *append, const bool *used)
@@ -352,15 +355,15 @@ static int reconcile_ids(struct keyfile_append *append)
 
 static int reconcile(struct keyfile_append *append)
 {
-	bool used[KEYFILE_APPEND_BATCH_LINES];
+	bool used[KEYFILE_APPEND_BATCH_LINES], unlinked;
 	int r;
 
 	r = issue_record_used(append->state, &append->store.uuid, append->store.generation,
 			      append->written, append->buffered, used);
-	if (r < 0)
+	if (r >= 0)
+		r = is_unlinked(append, used, &unlinked);
+	if (r < 0 || unlinked)
 		return r;
-	if (is_unlinked(append, used))
-		return 0;
 	r = turn_to(append, keyfile_number(append->written));
 	if (r >= 0)
 		r = reconcile_lines(append, used);

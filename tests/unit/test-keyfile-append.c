@@ -220,6 +220,16 @@ Test(keyfile_append, a_file_that_was_used_up_and_unlinked_is_not_made_again)
 	cr_assert_eq(keyfile_append_next(append), 3u);
 }
 
+Test(keyfile_append, a_file_that_cannot_be_opened_is_not_taken_for_used_up)
+{
+	cr_assert_eq(add(0, 2, false), 0);
+	record_issued(0);
+	record_issued(1);
+	open_at(0);
+	memory_storage_fail_at(memory, 0, -EIO);
+	cr_assert_eq(add(0, 2, true), -EIO);
+}
+
 Test(keyfile_append, space_is_reserved_ahead_or_refused)
 {
 	uint64_t size;
