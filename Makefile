@@ -49,15 +49,17 @@ LIBS        := $(B)/libcommon.a $(B)/libdrivers.a $(B)/liblinkd.a $(B)/libkeyrin
 PROGRAMS    := $(B)/bin/qkd-linkd $(B)/bin/qkd-distill $(B)/bin/qkd-keyringd $(B)/bin/qkdctl $(B)/bin/qkd-request-key
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 FUZZ        := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
-SUPPORT     := $(wildcard tests/unit/support/*.c)
+SUPPORT     := $(wildcard tests/unit/support/*.c tests/explore/explore-*.c tests/explore/sync-*.c)
+EXPLORERS   := $(patsubst tests/explore/main-%.c,$(B)/tests/explore/explore-%,$(wildcard tests/explore/main-*.c))
 GROUP       := -Wl,--start-group $(LIBS) $(B)/libsupport.a -Wl,--end-group
 BENCHES     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all programs units replay benches install check bench fuzz lint format clean
+.PHONY: all programs units replay benches explorers install check bench fuzz lint format clean
 all: programs
 programs: $(PROGRAMS)
 units: $(UNIT_TESTS)
 benches: $(BENCHES)
+explorers: $(EXPLORERS)
 replay: $(FUZZ:%=$(B)/tests/fuzz/replay-%)
 
 $(B)/libcommon.a:     $(call objects,$(COMMON))
@@ -110,6 +112,14 @@ $(B)/tests/unit/test-gf2-polynomial: LDLIBS += $(if $(wildcard /usr/include/gf2x
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS) $(B)/libsupport.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< $(GROUP) $(LDLIBS)
+
+# Real code in a simulated world, explored from seeds; issuer-* bring their own event loop.
+$(B)/tests/explore/explore-issuer: $(call objects,$(wildcard tests/explore/issuer-*.c))
+$(B)/tests/explore/explore-%: $(B)/tests/explore/main-%.o $(B)/libcommon.a $(B)/libdrivers.a \
+			      $(B)/liblinkd.a $(B)/libkeyringd.a $(B)/libsupport.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $(filter %.o,$^) \
+		-Wl,--start-group $(filter %.a,$^) -Wl,--end-group $(LDLIBS)
 
 # A fuzz target is LLVMFuzzerTestOneInput; replay-* runs its corpus as an ordinary test.
 $(B)/tests/fuzz/replay-%: $(B)/tests/fuzz/%.o $(B)/tests/fuzz/replay.o $(LIBS) $(B)/libsupport.a

@@ -135,8 +135,7 @@ void memory_storage_crash(struct memory_storage *memory, enum memory_crash crash
 		memory_names_crash(&memory->names, crash, choose, userdata);
 	for (size_t i = 0; i < MEMORY_STORAGE_HANDLES; i++)
 		memory->handles[i].inode = -1;
-	memory->fail_at = memory->off_at = UINT64_MAX;
-	memory->is_off = memory->syncs_fail = false;
+	memory_storage_power_on(memory);
 }
 
 /*
@@ -213,17 +212,11 @@ static ssize_t memory_read_at(struct storage *storage, int file, void *data, siz
 static int check_space(const struct memory_storage *memory, const struct memory_inode *inode,
 		       uint64_t end)
 {
-	uint64_t used = 0;
+	uint64_t held = MAX(inode->size, inode->reserved);
 
-	if (memory->capacity == UINT64_MAX || end <= MAX(inode->size, inode->reserved))
+	if (memory->capacity == UINT64_MAX || end <= held)
 		return 0;
-	for (int i = 0; i < MEMORY_STORAGE_INODES; i++) {
-		const struct memory_inode *other = &memory->inodes[i];
-
-		if (other != inode && other->is_used && is_referenced(memory, i))
-			used += MAX(other->size, other->reserved);
-	}
-	return used + end > memory->capacity ? -ENOSPC : 0;
+	return memory_storage_used(memory) - held + end > memory->capacity ? -ENOSPC : 0;
 }
 
 static int memory_write_at(struct storage *storage, int file, const void *data, size_t size,
@@ -486,6 +479,12 @@ void memory_storage_power_off_at(struct memory_storage *memory, uint64_t n)
 	memory->off_at = memory->operations + n;
 }
 
+void memory_storage_power_on(struct memory_storage *memory)
+{
+	memory->fail_at = memory->off_at = UINT64_MAX;
+	memory->is_off = memory->syncs_fail = false;
+}
+
 bool memory_storage_is_off(const struct memory_storage *memory)
 {
 	return memory->is_off;
@@ -499,6 +498,19 @@ void memory_storage_fail_syncs(struct memory_storage *memory, bool fail)
 void memory_storage_set_capacity(struct memory_storage *memory, uint64_t bytes)
 {
 	memory->capacity = bytes;
+}
+
+uint64_t memory_storage_used(const struct memory_storage *memory)
+{
+	uint64_t used = 0;
+
+	for (int i = 0; i < MEMORY_STORAGE_INODES; i++) {
+		const struct memory_inode *inode = &memory->inodes[i];
+
+		if (inode->is_used && is_referenced(memory, i))
+			used += MAX(inode->size, inode->reserved);
+	}
+	return used;
 }
 
 uint64_t memory_storage_operations(const struct memory_storage *memory)

@@ -50,11 +50,14 @@ void memory_storage_crash(struct memory_storage *memory, enum memory_crash crash
 void memory_storage_fail_at(struct memory_storage *memory, uint64_t n, int error);
 /* The power fails during the n-th: it may or may not have happened, and later ones give -EIO. */
 void memory_storage_power_off_at(struct memory_storage *memory, uint64_t n);
+/* Takes back all faults that are set, and the power failure; handles and contents stay. */
+void memory_storage_power_on(struct memory_storage *memory);
 bool memory_storage_is_off(const struct memory_storage *memory);
 /* Every sync fails with -EIO, until told otherwise. */
 void memory_storage_fail_syncs(struct memory_storage *memory, bool fail);
 /* -ENOSPC when files and reservations take more together. */
 void memory_storage_set_capacity(struct memory_storage *memory, uint64_t bytes);
+uint64_t memory_storage_used(const struct memory_storage *memory);
 
 uint64_t memory_storage_operations(const struct memory_storage *memory);
 uint64_t memory_storage_syncs(const struct memory_storage *memory);
