@@ -56,6 +56,14 @@ static int replay_list(struct issue_log *log, const struct wal_record *record)
 	return r < 0 ? r : log->handler->on_list(&list, log->userdata);
 }
 
+static int replay_retire(struct issue_log *log, const struct wal_record *record)
+{
+	struct issue_record_retire retire;
+	int r = issue_record_parse_retire(record, &retire);
+
+	return r < 0 ? r : log->handler->on_retire(&retire, log->userdata);
+}
+
 static int replay_list_done(struct issue_log *log, const struct wal_record *record)
 {
 	struct uuid request;
@@ -75,6 +83,7 @@ static int replay(const struct wal_record *record, const struct wal_place *place
 	case ISSUE_RECORD_KEY:
 		return replay_key(log, record);
 	case ISSUE_RECORD_RETIRE:
+		return replay_retire(log, record);
 	case ISSUE_ENTRY_CLEAN:
 		return 0;
 	case ISSUE_ENTRY_START:
@@ -179,6 +188,14 @@ int issue_log_ahead(struct issue_log *log, const struct issue_record_ahead *ahea
 
 	issue_record_build_ahead(ahead, bytes);
 	return append(log, ISSUE_RECORD_AHEAD, bytes, sizeof(bytes));
+}
+
+int issue_log_retire(struct issue_log *log, const struct issue_record_retire *retire)
+{
+	uint8_t bytes[ISSUE_RECORD_RETIRE_BYTES];
+
+	issue_record_build_retire(retire, bytes);
+	return append(log, ISSUE_RECORD_RETIRE, bytes, sizeof(bytes));
 }
 
 int issue_log_key(struct issue_log *log, const struct issue_key *key)

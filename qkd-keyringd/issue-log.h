@@ -21,6 +21,7 @@ struct issue_log;
 struct issue_log_handler {
 	int (*on_ahead)(const struct issue_record_ahead *ahead, void *userdata);
 	int (*on_key)(const struct issue_key *key, void *userdata);
+	int (*on_retire)(const struct issue_record_retire *retire, void *userdata);
 	int (*on_label)(const struct issue_label *label, void *userdata);
 	int (*on_list)(const struct issue_list *list, void *userdata);
 	int (*on_list_done)(const struct uuid *request, void *userdata);
@@ -44,6 +45,7 @@ bool issue_log_is_complete(const struct issue_log *log);
 const struct issue_start *issue_log_start(const struct issue_log *log);
 
 int issue_log_ahead(struct issue_log *log, const struct issue_record_ahead *ahead);
+int issue_log_retire(struct issue_log *log, const struct issue_record_retire *retire);
 int issue_log_key(struct issue_log *log, const struct issue_key *key);
 int issue_log_label(struct issue_log *log, const struct issue_label *label);
 int issue_log_list(struct issue_log *log, const struct issue_list *list);

@@ -110,7 +110,10 @@ int issuer_directory_open(struct issuer *issuer, const char *name, struct issuer
 	store = issuer_find_store(issuer, on_disk.store.peer);
 	if (!store || on_disk.store.foreign_consumer)
 		return 0;
-	return add_directory(store, &on_disk, ret);
+	r = add_directory(store, &on_disk, ret);
+	if (r >= 0 && !issuer->starting)
+		issuer_retire_older(store);
+	return r;
 }
 
 struct arrival {

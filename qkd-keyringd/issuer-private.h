@@ -39,6 +39,7 @@ struct issuer_directory {
 	uint64_t ahead;       /* of our own half: durable */
 	uint64_t ahead_asked; /* appended, not yet durable */
 	uint32_t run_ahead_keys;
+	bool retired; /* and on record */
 	struct issue_log_waiter waiter;
 
 	uint64_t *destroyed; /* sequence numbers of which the peer is still to be told */
@@ -214,6 +215,10 @@ void issuer_directory_end_key(struct issuer_store *store, struct store_place pla
 			      enum store_key_state state);
 void issuer_directory_erase_later(const struct issuer_directory *directory, uint64_t sequence);
 int issuer_directory_erase(struct issuer *issuer); /* lines that wait for it */
+
+/* issuer-retire.c: drops what older generations of a link have left, at start and when a new one
+ * has been opened */
+void issuer_retire_older(struct issuer_store *store);
 
 /* issuer-replay.c: the record read at start, and compacted */
 int issuer_replay(struct issuer *issuer);

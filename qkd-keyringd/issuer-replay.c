@@ -33,6 +33,16 @@ static int on_ahead(const struct issue_record_ahead *ahead, void *userdata)
 	return 0;
 }
 
+static int on_retire(const struct issue_record_retire *retire, void *userdata)
+{
+	struct issuer_directory *directory =
+		find_directory(userdata, &retire->store, retire->generation);
+
+	if (directory)
+		directory->retired = true;
+	return 0;
+}
+
 /* Its label's entry comes right after it in the record, or has come before. */
 static int replay_label_of(struct reservation *reservation, const struct issue_key *key)
 {
@@ -246,6 +256,7 @@ int issuer_replay(struct issuer *issuer)
 	static const struct issue_log_handler handler = {
 		.on_ahead = on_ahead,
 		.on_key = on_key,
+		.on_retire = on_retire,
 		.on_label = on_label,
 		.on_list = on_list,
 		.on_list_done = on_list_done,
@@ -254,6 +265,7 @@ int issuer_replay(struct issuer *issuer)
 
 	for (size_t i = 0; r >= 0 && i < issuer->store_count; i++) {
 		label_foreach(&issuer->stores[i]->labels, settle_label, NULL);
+		issuer_retire_older(issuer->stores[i]);
 		r = settle(issuer->stores[i], issue_log_is_complete(issuer->log));
 	}
 	for (size_t i = 0; r >= 0 && i < issuer->store_count; i++)
@@ -324,10 +336,13 @@ static int snapshot_directory(struct snapshot *snapshot)
 		.parity = (uint8_t)store_own_parity(store),
 		.below = MAX(directory->ahead, directory->ahead_asked),
 	};
+	struct issue_record_retire retire = {ahead.store, ahead.generation};
 	int r = 0;
 
 	if (ahead.below > 0)
 		r = issue_log_ahead(snapshot->log, &ahead);
+	if (r >= 0 && directory->retired)
+		r = issue_log_retire(snapshot->log, &retire);
 	return r < 0 ? r : store_foreach(store, directory->index, snapshot_line, snapshot);
 }
 

@@ -8,7 +8,7 @@
 #include "tests/unit/support/memory-storage.h"
 
 static struct memory_storage *memory;
-static unsigned keys, labels, lists, lists_done, aheads;
+static unsigned retired, keys, labels, lists, lists_done, aheads;
 static uint64_t last_sequence;
 static struct uuid boot;
 
@@ -31,6 +31,13 @@ static int on_label(const struct issue_label *label, void *userdata)
 	return 0;
 }
 
+static int on_retire(const struct issue_record_retire *retire, void *userdata)
+{
+	cr_assert_eq(retire->generation, 7);
+	retired++;
+	return 0;
+}
+
 static int on_list(const struct issue_list *list, void *userdata)
 {
 	lists++;
@@ -46,6 +53,7 @@ static int on_list_done(const struct uuid *request, void *userdata)
 static const struct issue_log_handler handler = {
 	.on_ahead = on_ahead,
 	.on_key = on_key,
+	.on_retire = on_retire,
 	.on_label = on_label,
 	.on_list = on_list,
 	.on_list_done = on_list_done,
@@ -67,7 +75,7 @@ static struct issue_log *open_log(void)
 {
 	struct issue_log *log;
 
-	keys = labels = lists = lists_done = aheads = 0;
+	retired = keys = labels = lists = lists_done = aheads = 0;
 	cr_assert_eq(issue_log_open(memory_storage_storage(memory), &boot, &handler, NULL, &log),
 		     0);
 	return log;
@@ -87,12 +95,14 @@ Test(issue_log, replays_every_kind_of_entry)
 	struct issue_list list = {.kind = ISSUE_LIST_TELL, .peer = "bob", .count = 1};
 	struct issue_label label = {.peer = "bob", .label = "vpn"};
 	struct issue_record_ahead ahead = {.below = 10};
+	struct issue_record_retire retire = {.generation = 7};
 
 	append_key(log, 4);
 	cr_assert_eq(issue_log_label(log, &label), 0);
 	cr_assert_eq(issue_log_list(log, &list), 0);
 	cr_assert_eq(issue_log_list_done(log, &list.request), 0);
 	cr_assert_eq(issue_log_ahead(log, &ahead), 0);
+	cr_assert_eq(issue_log_retire(log, &retire), 0);
 	cr_assert_eq(issue_log_sync(log), 0);
 	issue_log_free(log);
 	log = open_log();
@@ -101,6 +111,7 @@ Test(issue_log, replays_every_kind_of_entry)
 	cr_assert_eq(lists, 1);
 	cr_assert_eq(lists_done, 1);
 	cr_assert_eq(aheads, 1);
+	cr_assert_eq(retired, 1);
 	cr_assert_eq(last_sequence, 4);
 	issue_log_free(log);
 }
