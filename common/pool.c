@@ -125,7 +125,7 @@ int pool_deposit(struct pool *pool, const char *peer, const struct uuid *id, con
 {
 	char description[POOL_DESCRIPTION_MAX];
 	key_serial_t serial;
-	int r;
+	int r, gone;
 
 	if (key_bytes <= POOL_WIPED_BYTES)
 		return -EINVAL;
@@ -139,9 +139,11 @@ int pool_deposit(struct pool *pool, const char *peer, const struct uuid *id, con
 	if (r < 0)
 		return r;
 	r = key_set_permission(serial, POOL_PERMISSION);
-	if (r < 0)
-		(void)key_unlink(serial, pool->ring);
-	return r;
+	if (r == 0)
+		return 0;
+	/* Whoever takes keys may have unlinked it between the two calls: not ours any more. */
+	gone = key_unlink(serial, pool->ring);
+	return gone == -ENOENT || gone == -ENOKEY ? 0 : r;
 }
 
 static int note_wiped(struct pool *pool, key_serial_t key)

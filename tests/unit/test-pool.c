@@ -6,6 +6,9 @@
 
 #include <criterion/criterion.h>
 #include <grp.h>
+#include <signal.h>
+#include <sys/ptrace.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "common/pool.h"
@@ -352,4 +355,61 @@ Test(pool, processes_that_open_it_at_once_get_the_same_ring)
 		cr_assert_eq(in_child(OWNER_UID, open_at_once), 0);
 		cr_assert_eq(in_child(OWNER_UID, remove_ring), 0);
 	}
+}
+
+/* To where the kernel is done with add_key(2); -1 when the process has ended before. */
+static int run_past_add_key(pid_t pid)
+{
+	struct __ptrace_syscall_info info;
+	bool is_add_key = false;
+	int status;
+
+	while (ptrace(PTRACE_SYSCALL, pid, NULL, NULL) == 0 && waitpid(pid, &status, 0) == pid &&
+	       WIFSTOPPED(status)) {
+		if (ptrace(PTRACE_GET_SYSCALL_INFO, pid, sizeof(info), &info) < 0)
+			return -1;
+		if (info.op == PTRACE_SYSCALL_INFO_ENTRY)
+			is_add_key = info.entry.nr == SYS_add_key;
+		else if (is_add_key)
+			return 0;
+	}
+	return -1;
+}
+
+static int deposit_one(void)
+{
+	_cleanup_(pool_freep) struct pool *pool = NULL;
+
+	REQUIRE(ptrace(PTRACE_TRACEME, 0, NULL, NULL) == 0);
+	REQUIRE(raise(SIGSTOP) == 0);
+	REQUIRE(pool_open(site, &pool) == 0);
+	REQUIRE(pool_deposit(pool, "bob", &id_a, key_a, 32) == 0);
+	return 0;
+}
+
+/* As one that takes keys may do, between their making and their permissions. */
+static int unlink_meanwhile(void)
+{
+	_cleanup_(pool_freep) struct pool *pool = NULL;
+	pid_t depositor;
+	int status;
+
+	REQUIRE(pool_open(site, &pool) == 0);
+	depositor = fork();
+	REQUIRE(depositor >= 0);
+	if (depositor == 0)
+		_exit(deposit_one());
+	REQUIRE(waitpid(depositor, &status, 0) == depositor && WIFSTOPPED(status));
+	REQUIRE(ptrace(PTRACE_SETOPTIONS, depositor, NULL, PTRACE_O_TRACESYSGOOD) == 0);
+	REQUIRE(run_past_add_key(depositor) == 0);
+	REQUIRE(key_clear(pool_ring(pool)) == 0);
+	REQUIRE(ptrace(PTRACE_CONT, depositor, NULL, NULL) == 0);
+	REQUIRE(waitpid(depositor, &status, 0) == depositor && WIFEXITED(status));
+	REQUIRE(WEXITSTATUS(status) == 0);
+	return remove_ring();
+}
+
+Test(pool, a_key_that_is_taken_before_it_has_its_permissions_is_no_error)
+{
+	cr_assert_eq(in_child(OWNER_UID, unlink_meanwhile), 0);
 }
