@@ -8,7 +8,7 @@
 
 #include "qkd-linkd/link.h"
 
-#define LINK_BUS_RETRY_USEC (30 * USEC_PER_SEC)
+#define LINK_BUS_RETRY_USEC (5 * USEC_PER_SEC)
 
 struct link_bus;
 
