@@ -142,4 +142,4 @@ clean:
 
 -include scripts/install.mk
 .SECONDARY:
--include $(shell find $(B) -name '*.d' 2>/dev/null)
+-include $(shell find $(B) -name '*.d' -type f 2>/dev/null)
