@@ -16,24 +16,24 @@ static const struct sync_open *find_open(const struct sync_resume *resume, uint6
 	return NULL;
 }
 
-/* What the leader has decided must be in the follower's file or on its way there. */
+/* What the leader has decided must be in the follower's file or on its way there: of every line
+ * that the file lacks the leader still has the decision, because DONE has not come, and the
+ * follower the promise. */
 static bool follower_knows_decisions(const struct sync_resume *leader,
 				     const struct sync_resume *follower)
 {
-	uint64_t settled = leader->next;
+	uint64_t on_the_way = 0;
 
 	for (size_t i = 0; i < leader->open_count; i++) {
 		const struct sync_open *open = &leader->open[i];
 
-		settled = MIN(settled, open->first);
-		if (open->first < follower->next) {
-			if (open->first + open->count > follower->next)
-				return false;
-		} else if (!find_open(follower, open->txn)) {
+		if (open->first + open->count <= follower->next)
+			continue;
+		if (open->first < follower->next || !find_open(follower, open->txn))
 			return false;
-		}
+		on_the_way += open->count;
 	}
-	return follower->next >= settled;
+	return follower->next + on_the_way == leader->next;
 }
 
 /* What the follower knows as decided must be a decision that the leader remembers. */

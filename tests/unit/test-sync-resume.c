@@ -85,6 +85,19 @@ Test(sync_resume, a_side_that_is_behind_retires_the_generation)
 	expect(SYNC_RESUME_RETIRE, &leader, &follower, "follower's store is behind");
 }
 
+/* Out of order: DONE of the second has come, that of the first is lost, the follower's disk, too.
+ */
+Test(sync_resume, lines_that_are_done_and_gone_retire_the_generation)
+{
+	struct sync_resume leader = plain(), follower = plain();
+
+	leader.next = 108;
+	add(&leader, 8, 4, 100);
+	add(&follower, 8, 4, -1);
+	add(&follower, 9, 4, -1);
+	expect(SYNC_RESUME_RETIRE, &leader, &follower, "follower's store is behind");
+}
+
 Test(sync_resume, a_decision_that_the_leader_does_not_remember_retires_the_generation)
 {
 	struct sync_resume leader = plain(), follower = plain();
