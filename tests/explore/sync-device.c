@@ -92,13 +92,15 @@ uint64_t device_next(const struct world *world, size_t *ret_fetch)
 	return at;
 }
 
-/* Each key is given once. */
+/* Each key is given once, unless the device is a lenient one. */
 static bool give_keys(struct world_site *site, const struct world_fetch *fetch)
 {
+	bool is_lenient = site->world->plan->features & WORLD_LENIENT_DEVICE;
+
 	for (size_t i = 0; i < fetch->count; i++) {
 		uint64_t serial = device_serial(&fetch->ids[i]);
 
-		if (serial == UINT64_MAX || site->fetched[serial])
+		if (serial == UINT64_MAX || (site->fetched[serial] && !is_lenient))
 			return false;
 	}
 	for (size_t i = 0; i < fetch->count; i++)

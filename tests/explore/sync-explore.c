@@ -29,7 +29,8 @@ static void choose(struct prng *prng, struct explore_plan *plan)
 			 (one_in(prng, 4) ? WORLD_NO_KEYRINGD : 0) |
 			 (one_in(prng, 4) ? WORLD_DISK_LOSSES : 0) |
 			 (one_in(prng, 2) ? WORLD_SMALL_JOURNAL : 0) |
-			 (one_in(prng, 3) ? WORLD_LIES : 0) | (one_in(prng, 4) ? WORLD_UNEQUAL : 0);
+			 (one_in(prng, 3) ? WORLD_LIES : 0) | (one_in(prng, 4) ? WORLD_UNEQUAL : 0) |
+			 (one_in(prng, 3) ? WORLD_LENIENT_DEVICE : 0);
 }
 
 static bool allows(uint32_t features, unsigned kind)

@@ -281,6 +281,7 @@ void site_lose_disk(struct world_site *site)
 	world->is_disk_lost = true;
 	site->is_behind = true;
 	site_crash(site, MEMORY_CRASH_LOSE);
+	world->message_count = 0; /* nothing survives a disk's replacement on the network */
 	if (site->has_backup)
 		memory_storage_copy(site->disk, site->backup);
 	else

@@ -54,6 +54,7 @@ enum world_feature {
 	WORLD_SMALL_JOURNAL = 1 << 6, /* is compacted now and then */
 	WORLD_LIES = 1 << 7,
 	WORLD_UNEQUAL = 1 << 8,
+	WORLD_LENIENT_DEVICE = 1 << 9, /* gives the same keys again */
 };
 
 struct world;
