@@ -19,6 +19,9 @@
 #define EVENT_SYNC_VIOLATION	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e14"
 #define EVENT_GENERATION_RETIRED   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e15"
 #define EVENT_RECOVERED		   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e16"
+#define EVENT_BLOCK_DROPPED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e17"
+#define EVENT_DISTILL_ALARM	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e18"
+#define EVENT_DISTILL_FAILED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e19"
 
 /* qkd-keyringd: ...1eXX from 40 */
 #define EVENT_STORE_CHANGED	   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e40"

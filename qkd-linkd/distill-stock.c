@@ -173,10 +173,24 @@ static struct stock_block *find(struct distill_stock *stock, const struct uuid *
 		struct stock_block *block = &stock->blocks[i];
 
 		if (block->session == session && block->block == number)
-			return *ret_place < block->count && !is_taken(block, *ret_place) ? block
-											 : NULL;
+			return *ret_place < block->count ? block : NULL;
 	}
 	return NULL;
+}
+
+/* Sets or clears the marks of the first count ids, which are there. */
+static void mark(struct distill_stock *stock, const struct uuid *ids, size_t count, bool is_taken)
+{
+	for (size_t i = 0; i < count; i++) {
+		size_t place;
+		struct stock_block *block = find(stock, &ids[i], &place);
+		uint8_t bit = (uint8_t)(1u << place % 8);
+
+		if (is_taken)
+			block->taken[place / 8] |= bit;
+		else
+			block->taken[place / 8] &= (uint8_t)~bit;
+	}
 }
 
 int distill_stock_take_by_id(struct distill_stock *stock, const struct uuid *ids, size_t count,
@@ -186,18 +200,26 @@ int distill_stock_take_by_id(struct distill_stock *stock, const struct uuid *ids
 	size_t place;
 	int r;
 
+	/* Marked as they are found, so that one which is named twice is not found again. */
 	for (size_t i = 0; i < count; i++) {
-		if (!find(stock, &ids[i], &place))
+		struct stock_block *block = find(stock, &ids[i], &place);
+
+		if (!block || is_taken(block, place)) {
+			mark(stock, ids, i, false);
 			return -ENOKEY;
-		for (size_t j = 0; j < i; j++)
-			if (memcmp(&ids[i], &ids[j], sizeof(*ids)) == 0)
-				return -ENOKEY;
+		}
+		mark(stock, &ids[i], 1, true);
 	}
 	r = key_batch_new(count, stock->key_bytes, &batch);
-	if (r < 0)
+	if (r < 0) {
+		mark(stock, ids, count, false);
 		return r;
-	for (size_t i = 0; i < count; i++)
-		take(stock, find(stock, &ids[i], &place), place, batch, i);
+	}
+	for (size_t i = 0; i < count; i++) {
+		struct stock_block *block = find(stock, &ids[i], &place);
+
+		take(stock, block, place, batch, i);
+	}
 	drop_empty(stock);
 	*ret = batch;
 	return 0;

@@ -12,6 +12,7 @@
 #include "common/config.h"
 #include "common/pool.h"
 #include "drivers/driver.h"
+#include "qkd-linkd/distill/distill.h"
 #include "qkd-linkd/sync-message.h"
 
 #define DEFAULT_HOME    "/var/lib/qkd"
@@ -41,16 +42,13 @@ static int check_driver(const struct device_url *url, char **ret_what)
 	if (!driver)
 		return asprintf(ret_what, "there is no driver %s://", url->scheme) < 0 ? -ENOMEM
 										       : -EINVAL;
-	if (driver->yield != DRIVER_YIELDS_KEYS)
-		return asprintf(ret_what, "driver %s:// gives no keys", url->scheme) < 0 ? -ENOMEM
-											 : -EINVAL;
 	r = sd_event_new(&event);
 	if (r < 0)
 		return r;
 	r = driver->open(event, url, &nobody, NULL, ret_what, &device);
 	if (r < 0)
 		return r;
-	driver->close(device);
+	device->driver->close(device);
 	return 0;
 }
 
@@ -123,6 +121,14 @@ static const struct config_setting settings[] = {
 	 .help = "no new keys above this stock (default 1048576)"},
 	{SETTING("bus", CONFIG_STRING, bus), .min = 1, .max = BUS_MAX_CHARS, .argument = "BUS",
 	 .help = "system, none, or a D-Bus address (default system)"},
+	{SETTING("distill.secret", CONFIG_PATH, distill_secret), .argument = "FILE",
+	 .help = "the first authentication secret, where the device gives detections"},
+	{SETTING("distill.frames", CONFIG_UINT, distill_frames), .min = 1,
+	 .max = DISTILL_MAX_FRAMES, .argument = "FRAMES",
+	 .help = "of 2^14 sifted bits in a block (default 2048)"},
+	{SETTING("distill.window", CONFIG_UINT, distill_window), .min = 1,
+	 .max = DISTILL_MAX_WINDOW, .argument = "BLOCKS",
+	 .help = "distilled at the same time (default 2)"},
 	{SETTING("log_level", CONFIG_CHOICE, log_level), .choices = log_levels, .argument = "LEVEL",
 	 .help = "emerg ... err, warning, notice, info, debug (default info)"},
 };
@@ -155,6 +161,8 @@ static int set_defaults(struct link_config *config)
 	config->hold_sec = 30;
 	config->deposit_cap = POOL_PEER_CAP_DEFAULT;
 	config->store_limit_keys = 1048576;
+	config->distill_frames = DISTILL_MAX_FRAMES;
+	config->distill_window = 2;
 	config->log_level = LOG_INFO;
 	return config->home && config->runtime && config->bus ? 0 : -ENOMEM;
 }
@@ -223,6 +231,9 @@ const char *link_config_fixed_difference(const struct link_config *old,
 		{"runtime", same(old->runtime, new->runtime)},
 		{"bus", same(old->bus, new->bus)},
 		{"window", old->window == new->window},
+		{"distill.secret", same(old->distill_secret, new->distill_secret)},
+		{"distill.frames", old->distill_frames == new->distill_frames},
+		{"distill.window", old->distill_window == new->distill_window},
 		{"confirm", old->confirm == new->confirm},
 		{"consumer", old->consumer == new->consumer},
 		{"deposit_cap", old->deposit_cap == new->deposit_cap},

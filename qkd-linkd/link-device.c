@@ -233,22 +233,37 @@ int link_device_fetch(struct link_device *device, uint64_t txn, const struct uui
 
 /* Beginning and end */
 
-static int open_device(struct link_device *device, const char *url, char **ret_what)
+/* Behind a device that yields detections stands distillation, and both look like one device. */
+static int open_behind(struct link_device *device,
+		       const struct distilled_device_settings *distillation, char **ret_what)
 {
 	static const struct device_handler handler = {.on_state = on_state, .on_end = on_end};
+	const struct driver *driver = driver_find(device->url->scheme);
+	int r;
+
+	if (!driver)
+		return -EINVAL;
+	r = driver->open(device->event, device->url, &handler, device, ret_what, &device->device);
+	if (r < 0 || device->device->driver->yield == DRIVER_YIELDS_KEYS)
+		return r;
+	device->device->driver->close(TAKE_PTR(device->device));
+	return distilled_device_new(device->event, device->url, distillation, &handler, device,
+				    ret_what, &device->device);
+}
+
+static int open_device(struct link_device *device, const char *url,
+		       const struct distilled_device_settings *distillation, char **ret_what)
+{
 	int r;
 
 	r = device_url_parse(url, &device->url, ret_what);
-	if (r < 0)
-		return r;
-	device->driver = driver_find(device->url->scheme);
-	if (!device->driver)
-		return -EINVAL;
-	r = device_url_id(device->url, &device->id);
-	if (r < 0)
-		return r;
-	return device->driver->open(device->event, device->url, &handler, device, ret_what,
-				    &device->device);
+	if (r >= 0)
+		r = device_url_id(device->url, &device->id);
+	if (r >= 0)
+		r = open_behind(device, distillation, ret_what);
+	if (r >= 0)
+		device->driver = device->device->driver;
+	return r;
 }
 
 static int claim(struct link_device *device, const char *runtime)
@@ -270,6 +285,7 @@ static int claim(struct link_device *device, const char *runtime)
 }
 
 int link_device_new(sd_event *event, const char *url, const char *runtime,
+		    const struct distilled_device_settings *distillation,
 		    const struct link_device_handler *handler, void *userdata,
 		    struct link_device **ret)
 {
@@ -284,7 +300,7 @@ int link_device_new(sd_event *event, const char *url, const char *runtime,
 	device->userdata = userdata;
 	device->claim_fd = -1;
 	device->failed_usec = LINK_DEVICE_FAILED_USEC;
-	r = open_device(device, url, &what);
+	r = open_device(device, url, distillation, &what);
 	if (r < 0) {
 		log_error("Cannot open the device: %s", what ? what : strerror(-r));
 		return r;
@@ -312,6 +328,11 @@ struct link_device *link_device_free(struct link_device *device)
 	return NULL;
 }
 
+struct device *link_device_distilled(const struct link_device *device)
+{
+	return distilled_device_is(device->device) ? device->device : NULL;
+}
+
 enum device_state link_device_state(const struct link_device *device)
 {
 	return device->device->state;
@@ -324,7 +345,7 @@ const char *link_device_id(const struct link_device *device)
 
 const char *link_device_driver(const struct link_device *device)
 {
-	return device->driver->scheme;
+	return device->url->scheme;
 }
 
 uint32_t link_device_key_bits(const struct link_device *device)

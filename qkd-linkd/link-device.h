@@ -7,6 +7,7 @@
  */
 
 #include "drivers/driver.h"
+#include "qkd-linkd/distilled-device.h"
 
 #define LINK_DEVICE_BACKOFF_MIN_USEC (1 * USEC_PER_SEC) /* before a session is started again */
 #define LINK_DEVICE_BACKOFF_MAX_USEC (60 * USEC_PER_SEC)
@@ -23,8 +24,10 @@ struct link_device_handler {
 	void (*on_resumed)(void *userdata);
 };
 
-/* Opens and claims; -EBUSY when another link has this device. Logs what is wrong. */
+/* Opens and claims; -EBUSY when another link has this device. Logs what is wrong. distillation: for
+ * a device that yields detections; copied but for what it points to. */
 int link_device_new(sd_event *event, const char *url, const char *runtime,
+		    const struct distilled_device_settings *distillation,
 		    const struct link_device_handler *handler, void *userdata,
 		    struct link_device **ret);
 struct link_device *link_device_free(struct link_device *device);
@@ -38,6 +41,9 @@ void link_device_stop(struct link_device *device);
 void link_device_ask(struct link_device *device, unsigned calls, size_t keys);
 int link_device_fetch(struct link_device *device, uint64_t txn, const struct uuid *ids,
 		      size_t count);
+
+/* The distilled device behind it, or NULL: it yields keys of itself. */
+struct device *link_device_distilled(const struct link_device *device);
 
 enum device_state link_device_state(const struct link_device *device);
 const char *link_device_id(const struct link_device *device);

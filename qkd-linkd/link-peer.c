@@ -61,6 +61,20 @@ static void on_message(struct channel *channel, json_t *json, void *userdata)
 	peer->handler.on_lost("it sent a malformed message", peer->userdata);
 }
 
+static void on_binary(struct channel *channel, const uint8_t *bytes, size_t size_bytes,
+		      void *userdata)
+{
+	struct link_peer *peer = userdata;
+
+	if (peer->handler.on_binary &&
+	    peer->handler.on_binary(bytes, size_bytes, peer->userdata) >= 0)
+		return;
+	if (peer->channel != channel) /* it has ended in it */
+		return;
+	log_violation(peer, "a binary frame out of place");
+	link_peer_reconnect(peer, "it sent a malformed message");
+}
+
 static void on_closed(struct channel *channel, int result, const char *reason, void *userdata)
 {
 	struct link_peer *peer = userdata;
@@ -71,8 +85,8 @@ static void on_closed(struct channel *channel, int result, const char *reason, v
 
 static void on_channel(struct channel *channel, void *userdata)
 {
-	static const struct channel_handler handler = {.on_message = on_message,
-						       .on_closed = on_closed};
+	static const struct channel_handler handler = {
+		.on_message = on_message, .on_binary = on_binary, .on_closed = on_closed};
 	struct link_peer *peer = userdata;
 
 	if (peer->channel) {
@@ -215,6 +229,19 @@ void link_peer_send(struct link_peer *peer, const struct sync_message *message)
 	if (r < 0) /* as if it were lost: it is repeated */
 		log_debug("%s to %s not sent: %s", sync_kind_name(message->kind),
 			  peer->config->peer, strerror(-r));
+}
+
+int link_peer_send_binary(struct link_peer *peer, const void *bytes, size_t size_bytes)
+{
+	return peer->channel ? channel_send_binary(peer->channel, bytes, size_bytes) : -ENOTCONN;
+}
+
+void link_peer_reconnect(struct link_peer *peer, const char *reason)
+{
+	if (!peer->channel)
+		return;
+	drop(peer);
+	peer->handler.on_lost(reason, peer->userdata);
 }
 
 void link_peer_disconnect(struct link_peer *peer)

@@ -16,6 +16,8 @@ struct link_peer;
 struct link_peer_handler {
 	void (*on_connected)(void *userdata);
 	void (*on_message)(const struct sync_message *message, void *userdata);
+	/* A binary frame, borrowed; negative: it is malformed. NULL: there are none. */
+	int (*on_binary)(const uint8_t *bytes, size_t size_bytes, void *userdata);
 	void (*on_lost)(const char *reason, void *userdata);
 };
 
@@ -26,6 +28,10 @@ struct link_peer *link_peer_free(struct link_peer *peer);
 DEFINE_CLEANUP(struct link_peer *, link_peer_free);
 
 void link_peer_send(struct link_peer *peer, const struct sync_message *message);
+/* Negative errno when it cannot be queued. */
+int link_peer_send_binary(struct link_peer *peer, const void *bytes, size_t size_bytes);
+/* Ends the connection, with on_lost(); the next one comes by itself. */
+void link_peer_reconnect(struct link_peer *peer, const char *reason);
 /* Ends the connection without on_lost(); the next one comes by itself. */
 void link_peer_disconnect(struct link_peer *peer);
 /* Reads certificates and key again, for the connections to come. */

@@ -135,9 +135,21 @@ static void on_device_resumed(void *userdata)
 static void on_peer_connected(void *userdata)
 {
 	struct link *link = userdata;
+	struct device *distilled = link_device_distilled(link->device);
 
-	if (!link->is_ending)
-		link_check(link, sync_machine_connect(link->machine));
+	if (link->is_ending)
+		return;
+	link_check(link, sync_machine_connect(link->machine));
+	if (distilled)
+		distilled_device_connected(distilled);
+}
+
+static int on_peer_binary(const uint8_t *bytes, size_t size_bytes, void *userdata)
+{
+	struct link *link = userdata;
+	struct device *distilled = link_device_distilled(link->device);
+
+	return distilled ? distilled_device_receive(distilled, bytes, size_bytes) : -EBADMSG;
 }
 
 static void on_peer_message(const struct sync_message *message, void *userdata)
@@ -158,10 +170,47 @@ static void on_peer_lost(const char *reason, void *userdata)
 	bool was_connected = sync_machine_is_connected(link->machine);
 
 	sync_machine_disconnected(link->machine);
+	if (link_device_distilled(link->device))
+		distilled_device_disconnected(link_device_distilled(link->device));
 	if (was_connected)
 		log_event(LOG_NOTICE, EVENT_PEER_LOST, &fields, "Connection with %s ended: %s",
 			  link->config->peer, reason);
 	link_status_changed(link);
+}
+
+/* Distillation */
+
+static int send_binary(const void *bytes, size_t size_bytes, void *userdata)
+{
+	struct link *link = userdata;
+
+	return link->peer ? link_peer_send_binary(link->peer, bytes, size_bytes) : -ENOTCONN;
+}
+
+static void reconnect(const char *reason, void *userdata)
+{
+	struct link *link = userdata;
+
+	if (link->peer && !link->is_ending)
+		link_peer_reconnect(link->peer, reason);
+}
+
+static int open_device(struct link *link, const struct link_device_handler *handler)
+{
+	static const struct distilled_device_peer peer = {.send = send_binary,
+							  .reconnect = reconnect};
+	const struct distilled_device_settings distillation = {
+		.storage = link->journal,
+		.secret_path = link->config->distill_secret,
+		.block_frames = link->config->distill_frames,
+		.window = link->config->distill_window,
+	};
+	int r = link_device_new(link->event, link->config->device, link->config->runtime,
+				&distillation, handler, link, &link->device);
+
+	if (r >= 0 && link_device_distilled(link->device))
+		distilled_device_set_peer(link_device_distilled(link->device), &peer, link);
+	return r;
 }
 
 /* Beginning and end */
@@ -262,6 +311,7 @@ static int open_parts(struct link *link)
 	static const struct link_peer_handler peer_handler = {
 		.on_connected = on_peer_connected,
 		.on_message = on_peer_message,
+		.on_binary = on_peer_binary,
 		.on_lost = on_peer_lost,
 	};
 	int r;
@@ -272,8 +322,7 @@ static int open_parts(struct link *link)
 			  r == -EWOULDBLOCK ? "another daemon runs this link" : strerror(-r));
 		return r;
 	}
-	r = link_device_new(link->event, link->config->device, link->config->runtime,
-			    &device_handler, link, &link->device);
+	r = open_device(link, &device_handler);
 	if (r < 0)
 		return r;
 	r = open_machine(link);

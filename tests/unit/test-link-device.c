@@ -68,7 +68,7 @@ static void open_device(const char *parameters)
 	char url[256];
 
 	snprintf(url, sizeof(url), "sim://pair?side=alice&" SEED "%s", parameters);
-	cr_assert_eq(link_device_new(event, url, runtime, &handler, NULL, &device), 0);
+	cr_assert_eq(link_device_new(event, url, runtime, NULL, &handler, NULL, &device), 0);
 }
 
 static void run_until(const unsigned *counter, unsigned value)
@@ -179,7 +179,7 @@ Test(link_device, another_link_does_not_get_the_same_device)
 	struct link_device *second;
 
 	open_device("");
-	cr_assert_eq(link_device_new(event, "sim://pair?side=alice&" SEED, runtime, &handler, NULL,
-				     &second),
+	cr_assert_eq(link_device_new(event, "sim://pair?side=alice&" SEED, runtime, NULL, &handler,
+				     NULL, &second),
 		     -EBUSY);
 }
