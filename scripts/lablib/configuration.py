@@ -17,6 +17,9 @@ KME_UID = 64000
 PEOPLE = {"qkd-member": 64201, "qkd-user": 64202, "qkd-other": 64203}
 SIM_RATE = 1000  # keys a second
 SIM_SEED_BYTES = 32
+# The hash key and pads for 64 blocks: until distilled key takes over.
+DISTILL_SECRET_BYTES = 16 + 64 * 32
+RAW_KEYS_PER_TRANSACTION = 1024  # a block gives tens of thousands at once
 # Quotas for the lab's uids: every site's pool and issued keys, and thousands of requests by tests.
 SYSCTLS = {"kernel.keys.maxkeys": 200000, "kernel.keys.maxbytes": 100000000,
            "kernel.keys.root_maxkeys": 1000000, "kernel.keys.root_maxbytes": 100000000}
@@ -127,6 +130,8 @@ def write_site(topology, site):
     _write(f"{directory}/qkd/policy.json", _json(POLICY))
     for link in topology.links_of(site):
         _write(f"{directory}/qkd/links.d/{link.name}.json", _json(linkd(topology, link, site)))
+        if topology.device == "sim-raw":
+            _copy(_link_secret(link), f"{directory}/qkd/links.d/{link.name}.secret", 0o640, gid)
 
 
 POLICY = {"rules": [{"users": ["root"]}]}
@@ -151,6 +156,9 @@ def linkd(topology, link, site):
         settings["listen"] = topology.linkd_address(link)
     else:
         settings["peer_address"] = topology.linkd_address(link)
+    if topology.device == "sim-raw":
+        settings["distill"] = {"secret": f"/etc/qkd/links.d/{link.name}.secret"}
+        settings["keys_per_transaction"] = RAW_KEYS_PER_TRANSACTION
     return settings
 
 
@@ -162,6 +170,9 @@ def device_url(topology, link, site):
         # Faults on demand: write "refuse=1" and such into that file, see qkd-devices(7).
         parameters.update(seed=_link_seed(link), rate=SIM_RATE,
                           faults=f"/etc/qkd/links.d/{link.name}.faults")
+    elif topology.device == "sim-raw":
+        base = f"sim://{topology.light_address(link)}"
+        parameters.update(mode="raw")
     else:
         base = f"etsi014://{topology.kme_address(link, site)}"
         parameters.update(peer_sae=link.peer(site), server_name=kme_name(site),
@@ -200,6 +211,15 @@ def _link_seed(link):
         _write(path, os.urandom(SIM_SEED_BYTES).hex(), 0o600)
     with open(path, encoding="ascii") as file:
         return file.read()
+
+
+def _link_secret(link):
+    """What both ends of a link are provisioned with; another one in each lab."""
+    path = f"{host.HOMES}/{link.name}.secret"
+    if not os.path.exists(path):
+        with open(path, "wb", opener=lambda p, flags: os.open(p, flags, 0o600)) as file:
+            file.write(os.urandom(DISTILL_SECRET_BYTES))
+    return path
 
 
 def command(topology, site, program):

@@ -16,6 +16,7 @@ MAX_SITES = 64
 KEYRINGD_PORT = 7700
 LINKD_PORT = 7800
 KME_PORT = 7900
+LIGHT_PORT = 8000
 
 
 class Link:
@@ -50,8 +51,6 @@ class Topology:
         self.sites = list(dict.fromkeys(s for name in links for s in name.split("-")))
         if len(self.sites) > MAX_SITES:
             raise UsageError(f"at most {MAX_SITES} sites")
-        if device == "sim-raw":
-            raise LabError("--device sim-raw: no link can turn detections into keys yet")
         self.device = device
         self.settings = [parse_setting(text) for text in settings]
         self._texts = list(settings)
@@ -91,6 +90,10 @@ class Topology:
     def linkd_address(self, link):
         """Where the follower listens."""
         return f"{self.address(link.follower)}:{LINKD_PORT + link.index}"
+
+    def light_address(self, link):
+        """Where the simulated light of a link arrives."""
+        return f"{self.address(link.follower)}:{LIGHT_PORT + link.index}"
 
     def kme_address(self, link, site):
         return f"{self.address(site)}:{KME_PORT + link.index}"
