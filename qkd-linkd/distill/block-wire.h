@@ -4,22 +4,24 @@
 /*
  * The frames in which two ends distil key, inside binary frames of the link's channel. Every frame
  * begins with 8 bytes: type, group (of Cascade frames; else 0), two zeros, the block's number,
- *little endian. A (transmitter) and B (receiver) exchange, for each block:
+ *little endian like all numbers. A transmits, B receives; sizes in bytes; for each block:
  *
  *	B ANNOUNCE	(number of the announcement instead of a block) sift_announce()
  *	A SIFTED	announcement number (4), 1 when the block is full (1), sift_match()
  *	A START		log2 of k1, k2, k3 (3), zero (1), seed of the order (8)
  *	B ASK		cascade questions (4 each)
  *	A ANSWER	number of bits (4), bits
- *	B CORRECTED	errors found (8); for one decoy their distances as varints
+ *	B CORRECTED	errors found (8); for one decoy the distances between them as varints
  *	A VERIFY	hash key (16), tag
  *	B RESULT	1 when the tag matches (1)
- *	A FRAME_TAGS	hash key (16), a tag of FRAME_TAG_BYTES for each frame	when it did not
+ *	A FRAME_TAGS	when it did not: hash key (16), a tag for each frame (4 each)
  *	B NEED		frames whose tags differ (2 each)
- *	A PATCH		their bits; VERIFY follows *	A SEED		the next
- *BLOCK_WIRE_SEED_BYTES of the amplification's seed, or its rest A AMPLIFY	key length (8), 1
- *when its first bits go to the authentication (1), tag number (8), tag (16) B ACCEPT	tag number
- *(8), tag (16) either DROP	reason (1)
+ *	A PATCH		their bits; VERIFY follows
+ *	A SEED		the next BLOCK_WIRE_SEED_BYTES of the amplification's seed, or its rest
+ *	A AMPLIFY	key length in bits (8), 1 when its first bits go to the authentication (1),
+ *			tag number (8), tag (16)
+ *	B ACCEPT	tag number (8), tag (16)
+ *	either DROP	reason (1), error rate in millionths (4)
  */
 
 #include "common/macros.h"

@@ -13,8 +13,9 @@
 
 #define EARLY_EFFICIENCY      1.05 /* of reconciliation, to see early that nothing will be left */
 #define MIN_KEY_BITS          (8 * (WEGMAN_CARTER_UNIT_BYTES + 8))
-#define AUTHENTICATION_TARGET 256 /* units kept in store */
-#define MAX_PATCHED_SHARE     64  /* at most one frame of so many, and two, are given away */
+#define AUTHENTICATION_TARGET 256   /* units kept in store */
+#define EARLY_EPS             1e-10 /* to be sure before a block is full that it will be dropped */
+#define MAX_PATCHED_SHARE     64    /* at most one frame of so many, and two, are given away */
 
 static int send_start(struct distill *distill, struct block *block, double rate)
 {
@@ -77,9 +78,14 @@ static int answer_announcement(struct distill *distill, const struct pending_ann
 	block_wire_put32(payload, a->number);
 	payload[4] = block->key.bit_count == block->key.max_bits;
 	r = distill_send(distill, block, BLOCK_WIRE_SIFTED, 0, 5 + (size_t)size);
-	if (r < 0 || block->key.bit_count < block->key.max_bits)
+	if (r < 0)
 		return r;
-	return finish_sifting(distill, block);
+	if (block->key.bit_count == block->key.max_bits)
+		return finish_sifting(distill, block);
+	if (error_estimate_exceeds(block_test_errors(block), block_test_bits(block),
+				   distill->config.max_error_rate, EARLY_EPS))
+		return distill_drop(distill, block, BLOCK_DROP_ERROR_RATE);
+	return 0;
 }
 
 /* Answers what our own record of the pulses has caught up with. */
@@ -339,15 +345,6 @@ static int on_accept(struct distill *distill, struct block *block, const struct 
 	return distill_release(distill, block);
 }
 
-static int on_drop(struct distill *distill, struct block *block, const struct block_wire *wire)
-{
-	if (wire->size_bytes != 1 || wire->payload[0] == BLOCK_DROP_NONE ||
-	    wire->payload[0] > BLOCK_DROP_NO_PADS || block->stage == BLOCK_SIFTING)
-		return -EBADMSG;
-	distill_dropped(distill, block, wire->payload[0]);
-	return 0;
-}
-
 int distill_alice_receive(struct distill *distill, const struct block_wire *wire,
 			  const uint8_t *frame)
 {
@@ -377,7 +374,7 @@ int distill_alice_receive(struct distill *distill, const struct block_wire *wire
 	case BLOCK_WIRE_ACCEPT:
 		return on_accept(distill, block, wire);
 	case BLOCK_WIRE_DROP:
-		return on_drop(distill, block, wire);
+		return distill_on_drop(distill, block, wire);
 	default:
 		return -EBADMSG;
 	}

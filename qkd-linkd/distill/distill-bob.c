@@ -364,11 +364,9 @@ static int on_amplify(struct distill *distill, struct block *block, const struct
 
 static int on_drop(struct distill *distill, struct block *block, const struct block_wire *wire)
 {
-	if (wire->size_bytes != 1 || wire->payload[0] == BLOCK_DROP_NONE ||
-	    wire->payload[0] > BLOCK_DROP_NO_PADS)
-		return -EBADMSG;
-	distill_dropped(distill, block, wire->payload[0]);
-	return distill_bob_detections(distill);
+	int r = distill_on_drop(distill, block, wire);
+
+	return r < 0 ? r : distill_bob_detections(distill);
 }
 
 static int receive(struct distill *distill, struct block *block, const struct block_wire *wire,

@@ -61,6 +61,7 @@ int distill_open_block(struct distill *distill, struct block **ret);
 void distill_close_block(struct distill *distill, struct block *block);
 /* Tells the other end, reports and closes. */
 int distill_drop(struct distill *distill, struct block *block, enum block_drop reason);
+int distill_on_drop(struct distill *distill, struct block *block, const struct block_wire *wire);
 /* Reports and closes a block that the other end has dropped. */
 void distill_dropped(struct distill *distill, struct block *block, enum block_drop reason);
 /* The last step at either end: amplifies, feeds the authentication, hands out, closes. */

@@ -6,6 +6,8 @@
 
 #include "qkd-linkd/distill/distill-internal.h"
 
+#define RATE_UNIT 1000000u /* of an error rate on the wire */
+
 void distill_config_defaults(struct distill_config *ret)
 {
 	*ret = (struct distill_config){
@@ -167,6 +169,8 @@ static void fill_report(struct distill_report *report, const struct block *block
 			(double)report->leak_bits / (n * key_length_entropy(MIN(rate, 0.5)));
 	else if (report->test_bits > 0) /* dropped before the correction */
 		rate = (double)report->test_errors / (double)report->test_bits;
+	else
+		rate = report->error_rate; /* as the other end told */
 	report->error_rate = rate;
 	for (unsigned i = 0; i < block->group_count; i++)
 		if (block->correctors[i])
@@ -200,15 +204,37 @@ void distill_dropped(struct distill *distill, struct block *block, enum block_dr
 		set_alarm(distill, true);
 }
 
+static double rate_for_drop(const struct block *block)
+{
+	double bits = (double)block->key.bit_count, tests = (double)block_test_bits(block);
+
+	if (block->report.errors > 0)
+		return (double)block->report.errors / bits;
+	return tests > 0 ? (double)block_test_errors(block) / tests : 0;
+}
+
 int distill_drop(struct distill *distill, struct block *block, enum block_drop reason)
 {
+	uint8_t *payload = distill_payload(distill);
 	int r;
 
-	*distill_payload(distill) = (uint8_t)reason;
-	r = distill_send(distill, block, BLOCK_WIRE_DROP, 0, 1);
+	payload[0] = (uint8_t)reason;
+	block_wire_put32(payload + 1, (uint32_t)(rate_for_drop(block) * RATE_UNIT));
+	r = distill_send(distill, block, BLOCK_WIRE_DROP, 0, 5);
 	if (r >= 0)
 		distill_dropped(distill, block, reason);
 	return r;
+}
+
+int distill_on_drop(struct distill *distill, struct block *block, const struct block_wire *wire)
+{
+	if (wire->size_bytes != 5 || wire->payload[0] == BLOCK_DROP_NONE ||
+	    wire->payload[0] > BLOCK_DROP_NO_PADS)
+		return -EBADMSG;
+	block->report.error_rate =
+		MIN(block_wire_get32(wire->payload + 1), RATE_UNIT) / (double)RATE_UNIT;
+	distill_dropped(distill, block, wire->payload[0]);
+	return 0;
 }
 
 static int amplify(struct distill *distill, struct block *block, struct secret **ret)

@@ -6,7 +6,6 @@
 #include "qkd-linkd/distill/error-estimate.h"
 
 #define SURPRISE_SIGMAS 5.0
-#define BISECTION_STEPS 60
 #define UNKNOWN_RATE    0.05 /* without any observation: sizes that suit 3 to 6 % */
 
 void error_estimate_add(struct error_estimate *estimate, uint64_t errors, uint64_t bits)
@@ -48,20 +47,9 @@ static double divergence(double q, double p)
 	return d;
 }
 
-double error_estimate_upper(uint64_t errors, uint64_t bits, double eps)
+bool error_estimate_exceeds(uint64_t errors, uint64_t bits, double limit, double eps)
 {
-	double q, low, high = 0.5;
+	double q = bits > 0 ? (double)errors / (double)bits : 0;
 
-	if (bits == 0 || 2 * errors >= bits)
-		return 0.5;
-	q = low = (double)errors / (double)bits;
-	for (int i = 0; i < BISECTION_STEPS; i++) {
-		double middle = (low + high) / 2;
-
-		if (middle > 0 && exp(-(double)bits * divergence(q, middle)) <= eps)
-			high = middle;
-		else
-			low = middle;
-	}
-	return high;
+	return q > limit && exp(-(double)bits * divergence(q, limit)) <= eps;
 }

@@ -26,7 +26,7 @@ double error_estimate_expect(const struct error_estimate *estimate, uint64_t tes
 			     uint64_t test_bits);
 
 /*
- * The least rate above the observed one that would give so few errors with probability at most eps
- * (Chernoff's bound with relative entropy); 0.5 at most.
+ * Whether the true rate is above limit, but for probability eps: a rate of at most limit would give
+ * so many errors more rarely than that (Chernoff's bound with relative entropy).
  */
-double error_estimate_upper(uint64_t errors, uint64_t bits, double eps);
+bool error_estimate_exceeds(uint64_t errors, uint64_t bits, double limit, double eps);

@@ -34,19 +34,13 @@ Test(error_estimate, a_sudden_change_in_the_test_basis_is_believed)
 	cr_expect_float_eq(error_estimate_expect(&estimate, 2500, 10000), 0.25, 1e-12);
 }
 
-Test(error_estimate, the_upper_bound_holds_and_tightens)
+Test(error_estimate, a_limit_is_exceeded_only_with_certainty)
 {
-	double last = 0.5;
-
-	for (uint64_t bits = 100; bits < 100000000; bits *= 10) {
-		double upper = error_estimate_upper(bits / 50, bits, 1e-10);
-
-		cr_expect(upper > 0.02 && upper < last, "%lu: %f", bits, upper);
-		last = upper;
-	}
-	cr_expect_float_eq(last, 0.02, 5e-4);
-	cr_expect_gt(error_estimate_upper(0, 1000, 1e-10), 0.02); /* ln(1e10)/1000 */
-	cr_expect_lt(error_estimate_upper(0, 1000, 1e-10), 0.024);
-	cr_expect_eq(error_estimate_upper(600, 1000, 1e-10), 0.5);
-	cr_expect_eq(error_estimate_upper(0, 0, 1e-10), 0.5);
+	cr_expect(error_estimate_exceeds(250, 1000, 0.11, 1e-10));
+	cr_expect_not(error_estimate_exceeds(25, 100, 0.11, 1e-10)); /* too few to be sure */
+	cr_expect_not(error_estimate_exceeds(120, 1000, 0.11, 1e-10));
+	cr_expect(error_estimate_exceeds(120000, 1000000, 0.11, 1e-10));
+	cr_expect_not(error_estimate_exceeds(100, 1000, 0.11, 1e-10));
+	cr_expect_not(error_estimate_exceeds(0, 0, 0.11, 1e-10));
+	cr_expect(error_estimate_exceeds(1000, 1000, 0.11, 1e-10));
 }
