@@ -132,6 +132,7 @@ size_t issue_entry_build_start(const struct issue_start *start, uint8_t *ret_byt
 	put_bytes(&writer, start->log.bytes, sizeof(start->log.bytes));
 	put_bytes(&writer, start->boot.bytes, sizeof(start->boot.bytes));
 	put_u64(&writer, start->starts);
+	put_u64(&writer, start->position);
 	return (size_t)(writer.at - ret_bytes);
 }
 
@@ -143,6 +144,7 @@ int issue_entry_parse_start(const struct wal_record *record, struct issue_start 
 	get_bytes(&reader, start.log.bytes, sizeof(start.log.bytes));
 	get_bytes(&reader, start.boot.bytes, sizeof(start.boot.bytes));
 	start.starts = get_u64(&reader);
+	start.position = get_u64(&reader);
 	if (reader_result(&reader) < 0)
 		return -EBADMSG;
 	*ret = start;
@@ -292,5 +294,30 @@ int issue_entry_parse_list_done(const struct wal_record *record, struct uuid *re
 	if (reader_result(&reader) < 0)
 		return -EBADMSG;
 	*ret = request;
+	return 0;
+}
+
+size_t issue_entry_build_peer(const struct issue_peer *peer, uint8_t *ret_bytes)
+{
+	struct writer writer = {ret_bytes};
+
+	put_u8(&writer, ENTRY_VERSION);
+	put_text(&writer, peer->peer);
+	put_bytes(&writer, peer->log.bytes, sizeof(peer->log.bytes));
+	put_u64(&writer, peer->position);
+	return (size_t)(writer.at - ret_bytes);
+}
+
+int issue_entry_parse_peer(const struct wal_record *record, struct issue_peer *ret)
+{
+	struct reader reader = reader_of(record);
+	struct issue_peer peer = {};
+
+	get_text(&reader, peer.peer, NAME_MAX_CHARS);
+	get_bytes(&reader, peer.log.bytes, sizeof(peer.log.bytes));
+	peer.position = get_u64(&reader);
+	if (reader_result(&reader) < 0 || !site_name_is_valid(peer.peer))
+		return -EBADMSG;
+	*ret = peer;
 	return 0;
 }

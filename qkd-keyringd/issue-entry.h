@@ -22,12 +22,14 @@ enum issue_entry_type {
 	ISSUE_ENTRY_LABEL,
 	ISSUE_ENTRY_LIST,
 	ISSUE_ENTRY_LIST_DONE,
+	ISSUE_ENTRY_PEER,
 };
 
 struct issue_start {
-	struct uuid log;  /* of this issue record, made with it */
-	struct uuid boot; /* of the machine: within one, nothing written is lost */
-	uint64_t starts;  /* how often it was opened, this time included */
+	struct uuid log;   /* of this issue record, made with it */
+	struct uuid boot;  /* of the machine: within one, nothing written is lost */
+	uint64_t starts;   /* how often it was opened, this time included */
+	uint64_t position; /* entries of this record up to here, compacted ones included */
 };
 
 /* A key's state with what is needed to go on with it. Only the first member for one that is issued,
@@ -71,16 +73,25 @@ struct issue_list {
 	uint64_t sequences[ISSUE_ENTRY_MAX_KEYS];
 };
 
+/* How far a peer's issue record was on its disk when it last spoke. */
+struct issue_peer {
+	char peer[NAME_MAX_CHARS + 1];
+	struct uuid log;
+	uint64_t position;
+};
+
 /* Each answers the number of bytes, at most ISSUE_ENTRY_MAX_BYTES, of a key's entry at most
  * ISSUE_ENTRY_KEY_MAX_BYTES. */
 size_t issue_entry_build_start(const struct issue_start *start, uint8_t *ret_bytes);
 size_t issue_entry_build_key(const struct issue_key *key, uint8_t *ret_bytes);
 size_t issue_entry_build_label(const struct issue_label *label, uint8_t *ret_bytes);
 size_t issue_entry_build_list(const struct issue_list *list, uint8_t *ret_bytes);
+size_t issue_entry_build_peer(const struct issue_peer *peer, uint8_t *ret_bytes);
 size_t issue_entry_build_list_done(const struct uuid *request, uint8_t *ret_bytes);
 
 int issue_entry_parse_start(const struct wal_record *record, struct issue_start *ret);
 int issue_entry_parse_key(const struct wal_record *record, struct issue_key *ret);
 int issue_entry_parse_label(const struct wal_record *record, struct issue_label *ret);
 int issue_entry_parse_list(const struct wal_record *record, struct issue_list *ret);
+int issue_entry_parse_peer(const struct wal_record *record, struct issue_peer *ret);
 int issue_entry_parse_list_done(const struct wal_record *record, struct uuid *ret);

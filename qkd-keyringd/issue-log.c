@@ -13,6 +13,7 @@ struct issue_log {
 	struct list waiters;
 	struct issue_start start;
 	bool clean, complete;
+	uint64_t position, position_synced, position_at_open;
 	uint64_t size_after_rewrite;
 
 	const struct issue_log_handler *handler; /* while it is replayed */
@@ -21,7 +22,19 @@ struct issue_log {
 
 static int replay_start(struct issue_log *log, const struct wal_record *record)
 {
-	return issue_entry_parse_start(record, &log->start);
+	int r = issue_entry_parse_start(record, &log->start);
+
+	if (r >= 0)
+		log->position = MAX(log->position, log->start.position);
+	return r;
+}
+
+static int replay_peer(struct issue_log *log, const struct wal_record *record)
+{
+	struct issue_peer peer;
+	int r = issue_entry_parse_peer(record, &peer);
+
+	return r < 0 ? r : log->handler->on_peer(&peer, log->userdata);
 }
 
 static int replay_ahead(struct issue_log *log, const struct wal_record *record)
@@ -77,6 +90,7 @@ static int replay(const struct wal_record *record, const struct wal_place *place
 	struct issue_log *log = userdata;
 
 	log->clean = record->type == ISSUE_ENTRY_CLEAN;
+	log->position++;
 	switch (record->type) {
 	case ISSUE_RECORD_AHEAD:
 		return replay_ahead(log, record);
@@ -94,6 +108,8 @@ static int replay(const struct wal_record *record, const struct wal_place *place
 		return replay_list(log, record);
 	case ISSUE_ENTRY_LIST_DONE:
 		return replay_list_done(log, record);
+	case ISSUE_ENTRY_PEER:
+		return replay_peer(log, record);
 	}
 	return -EBADMSG;
 }
@@ -106,6 +122,9 @@ static int append(struct issue_log *log, uint8_t type, const uint8_t *bytes, siz
 		.public_size = size_bytes,
 	};
 
+	/* A snapshot tells again what was counted before. */
+	if (log->target == log->wal)
+		log->position++;
 	return wal_append(log->target, &record, NULL);
 }
 
@@ -113,6 +132,7 @@ static int append_start(struct issue_log *log)
 {
 	uint8_t bytes[ISSUE_ENTRY_MAX_BYTES];
 
+	log->start.position = log->position;
 	return append(log, ISSUE_ENTRY_START, bytes, issue_entry_build_start(&log->start, bytes));
 }
 
@@ -126,8 +146,9 @@ static int note_start(struct issue_log *log)
 			return r;
 	}
 	log->start.starts++;
+	log->position_at_open = log->position;
 	r = append_start(log);
-	return r < 0 ? r : wal_sync(log->wal);
+	return r < 0 ? r : issue_log_sync(log);
 }
 
 int issue_log_open(struct storage *state, const struct uuid *boot,
@@ -232,6 +253,23 @@ int issue_log_clean(struct issue_log *log)
 	return append(log, ISSUE_ENTRY_CLEAN, (const uint8_t *)"\1", 1);
 }
 
+int issue_log_peer(struct issue_log *log, const struct issue_peer *peer)
+{
+	uint8_t bytes[ISSUE_ENTRY_KEY_MAX_BYTES];
+
+	return append(log, ISSUE_ENTRY_PEER, bytes, issue_entry_build_peer(peer, bytes));
+}
+
+uint64_t issue_log_position_at_open(const struct issue_log *log)
+{
+	return log->position_at_open;
+}
+
+uint64_t issue_log_position(const struct issue_log *log)
+{
+	return log->position_synced;
+}
+
 void issue_log_waiter_init(struct issue_log_waiter *waiter,
 			   void (*synced)(struct issue_log_waiter *waiter))
 {
@@ -267,6 +305,7 @@ int issue_log_sync(struct issue_log *log)
 
 	if (r < 0)
 		return r;
+	log->position_synced = log->position;
 	/* Those that wait again from within synced() wait for the next sync. */
 	list_init(&ready);
 	list_move_all(&ready, &log->waiters);

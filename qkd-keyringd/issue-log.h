@@ -25,6 +25,7 @@ struct issue_log_handler {
 	int (*on_label)(const struct issue_label *label, void *userdata);
 	int (*on_list)(const struct issue_list *list, void *userdata);
 	int (*on_list_done)(const struct uuid *request, void *userdata);
+	int (*on_peer)(const struct issue_peer *peer, void *userdata);
 };
 
 struct issue_log_waiter {
@@ -50,7 +51,12 @@ int issue_log_key(struct issue_log *log, const struct issue_key *key);
 int issue_log_label(struct issue_log *log, const struct issue_label *label);
 int issue_log_list(struct issue_log *log, const struct issue_list *list);
 int issue_log_list_done(struct issue_log *log, const struct uuid *request);
+int issue_log_peer(struct issue_log *log, const struct issue_peer *peer);
 int issue_log_clean(struct issue_log *log);
+
+/* How many entries there were ever, in the file at the start of this process; and on disk now. */
+uint64_t issue_log_position_at_open(const struct issue_log *log);
+uint64_t issue_log_position(const struct issue_log *log);
 
 /* synced() comes from within a later issue_log_sync(). A waiter waits once at a time. */
 void issue_log_wait(struct issue_log *log, struct issue_log_waiter *waiter);

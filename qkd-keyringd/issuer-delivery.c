@@ -28,7 +28,6 @@ static int record_claim(struct reservation *reservation, uint32_t owner)
 		return r;
 	reservation_record(reservation, STORE_KEY_DELIVERING);
 	/* It may wait already, for a claim that was given up. */
-	/* It may wait already, for a claim that was given up. */
 	reservation->waiter.synced = claim_synced;
 	issue_log_wait(issuer->log, &reservation->waiter);
 	return 0;

@@ -103,22 +103,27 @@ static size_t share(const struct issuer_store *store, uint32_t wanted)
 	return (size_t)MIN(MIN(half, (uint64_t)wanted), (uint64_t)ISSUER_LEASE_KEYS);
 }
 
+static void give_away_of(struct issuer_directory *directory, size_t count, struct issue_list *entry)
+{
+	struct store *store = directory->store->store;
+	struct store_place place;
+
+	/* The list is a record of its own: the mark that runs ahead need not cover them. */
+	while (entry->count < count &&
+	       store_next_own(store, directory->index, UINT64_MAX, &place)) {
+		store_lease(store, place);
+		entry->sequences[entry->count++] = place.sequence;
+	}
+	entry->store = directory->on_disk.store.uuid;
+	entry->generation = directory->on_disk.store.generation;
+}
+
 static void give_away(struct issuer_store *store, uint32_t bits, size_t count,
 		      struct issue_list *entry)
 {
-	struct issuer_directory *directory = NULL;
-	struct store_place place;
-
-	while (entry->count < count &&
-	       issuer_supply_next(store, bits, directory ? &directory->index : NULL, &place)) {
-		directory = issuer_directory_of(store, place);
-		store_lease(store->store, place);
-		entry->sequences[entry->count++] = place.sequence;
-	}
-	if (!directory)
-		return;
-	entry->store = directory->on_disk.store.uuid;
-	entry->generation = directory->on_disk.store.generation;
+	for (size_t i = 0; i < store->directory_count && entry->count == 0; i++)
+		if (bits == 0 || store_key_bits(store->store, (uint32_t)i) == bits)
+			give_away_of(store->directories[i], count, entry);
 }
 
 void issuer_lease_wanted(struct issuer_store *store, const struct site_message *message)

@@ -39,7 +39,7 @@ void issuer_check_log(struct issuer *issuer, int result)
 static void send_outboxes(struct issuer *issuer)
 {
 	for (size_t i = 0; i < issuer->store_count; i++)
-		site_peer_flush(issuer->stores[i]->peer);
+		site_peer_flush(issuer->stores[i]->peer, issue_log_position(issuer->log));
 }
 
 static int write_and_send(struct issuer *issuer)
@@ -87,9 +87,10 @@ static bool is_armed(sd_event_source *source)
 
 static void after_flush(struct issuer *issuer)
 {
-	if (issue_log_has_waiters(issuer->log))
-		(void)sd_event_source_set_enabled(issuer->sync, SD_EVENT_ONESHOT);
-	else if (issue_log_is_dirty(issuer->log) && !is_armed(issuer->sync_timer))
+	bool wait = issue_log_has_waiters(issuer->log);
+
+	(void)sd_event_source_set_enabled(issuer->sync, wait ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
+	if (!wait && issue_log_is_dirty(issuer->log) && !is_armed(issuer->sync_timer))
 		(void)arm(issuer->sync_timer, issuer_now(issuer) + issuer->sync_pause_usec);
 	issuer_operation_call_finished(issuer);
 }
@@ -97,11 +98,16 @@ static void after_flush(struct issuer *issuer)
 static int on_flush(sd_event_source *source, void *userdata)
 {
 	struct issuer *issuer = userdata;
+	bool overdue = is_armed(issuer->sync); /* under load, always something else comes first */
+	int r;
 
 	if (issuer->flush_wishes >= ISSUER_FLUSH_BATCH)
 		(void)sd_event_source_set_priority(source, PRIORITY_BATCH);
 	issuer->flush_wishes = 0;
-	if (write_and_send(issuer) >= 0)
+	r = write_and_send(issuer);
+	if (r >= 0 && overdue)
+		r = sync_and_send(issuer);
+	if (r >= 0)
 		after_flush(issuer);
 	return 0;
 }
@@ -229,8 +235,10 @@ static int on_chores_timer(sd_event_source *source, uint64_t usec, void *userdat
 
 	if (issuer->failed)
 		return 0;
-	for (size_t i = 0; i < issuer->store_count; i++)
+	for (size_t i = 0; i < issuer->store_count; i++) {
 		issuer_tell_flush(issuer->stores[i]);
+		issuer_reconcile_note(issuer->stores[i]);
+	}
 	/* Tried again with the next chores: whatever could not be erased is issued all the same. */
 	if (issuer_directory_erase(issuer) < 0)
 		log_warning("used keys could not be erased from the key files yet");

@@ -73,8 +73,11 @@ struct issuer_store {
 	uint64_t last_label_generation;
 	uint64_t lost_ahead;
 	bool changed, low;
+	/* What we know of the peer's issue record, and what of that is in ours. */
 	struct uuid peer_log;
-	uint64_t peer_starts;
+	uint64_t peer_position, peer_position_noted;
+	bool met; /* in this process */
+	struct list comparisons;
 	struct log_ratelimit differ_limit;
 };
 
@@ -295,6 +298,14 @@ void issuer_serve_arrived(struct issuer_store *store);
 uint64_t issuer_serve_time_out(struct issuer_store *store, uint64_t now_usec);
 void issuer_serve_drop_held(struct issuer_store *store);
 void issuer_serve_done(struct issuer_store *store, const struct uuid *request);
+
+/* issuer-reconcile.c: two stores that disagree */
+void issuer_reconcile_begin(struct issuer_store *store, const struct site_message *hello);
+void issuer_reconcile_stop(struct issuer_store *store);
+void issuer_reconcile_summary(struct issuer_store *store, const struct site_message *message);
+void issuer_reconcile_differ(struct issuer_store *store, const struct site_message *message);
+/* Notes how far the peer's record is. */
+void issuer_reconcile_note(struct issuer_store *store);
 
 /* issuer-withdraw.c: keys whose mark has no known outcome */
 void issuer_withdraw(struct issuer_store *store, struct reservation **keys, size_t count);

@@ -188,6 +188,17 @@ static int on_list_done(const struct uuid *request, void *userdata)
 	return 0;
 }
 
+static int on_peer(const struct issue_peer *peer, void *userdata)
+{
+	struct issuer_store *store = issuer_find_store(userdata, peer->peer);
+
+	if (!store)
+		return 0;
+	store->peer_log = peer->log;
+	store->peer_position = store->peer_position_noted = peer->position;
+	return 0;
+}
+
 struct settling {
 	struct issuer_directory *directory;
 	bool complete;
@@ -260,6 +271,7 @@ int issuer_replay(struct issuer *issuer)
 		.on_label = on_label,
 		.on_list = on_list,
 		.on_list_done = on_list_done,
+		.on_peer = on_peer,
 	};
 	int r = issue_log_open(issuer->state, &issuer->boot, &handler, issuer, &issuer->log);
 
@@ -346,6 +358,16 @@ static int snapshot_directory(struct snapshot *snapshot)
 	return r < 0 ? r : store_foreach(store, directory->index, snapshot_line, snapshot);
 }
 
+static int snapshot_peer(struct issuer_store *store, struct issue_log *log)
+{
+	struct issue_peer entry = {.log = store->peer_log, .position = store->peer_position};
+
+	if (entry.position == 0)
+		return 0;
+	strcpy(entry.peer, store->peer_name);
+	return issue_log_peer(log, &entry);
+}
+
 static int snapshot_store(struct issuer_store *store, struct issue_log *log)
 {
 	struct snapshot snapshot = {.issuer = store->issuer, .log = log};
@@ -360,6 +382,8 @@ static int snapshot_store(struct issuer_store *store, struct issue_log *log)
 	id_table_foreach(&store->reservations, snapshot_reservation, &snapshot);
 	label_foreach(&store->labels, snapshot_label, &snapshot);
 	r = snapshot.result;
+	if (r >= 0)
+		r = snapshot_peer(store, log);
 	if (r >= 0)
 		r = issuer_tell_snapshot(store, log);
 	if (r >= 0)

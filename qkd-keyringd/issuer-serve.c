@@ -380,12 +380,18 @@ void issuer_serve_request(struct issuer_store *store, const struct site_message 
 		return issuer_lease_came(store, message);
 	case SITE_DESTROYED:
 		return issuer_tell_heard(store, message);
+	case SITE_SUMMARY:
+		return issuer_reconcile_summary(store, message);
+	case SITE_DIFFER:
+		return issuer_reconcile_differ(store, message);
 	case SITE_HELLO:
 	case SITE_MARKED:
 	case SITE_WITHDRAWN:
 	case SITE_LABELLED:
 	case SITE_STATES:
 	case SITE_GRANTED:
+	case SITE_COMPARED:
+	case SITE_DIFFERENCE:
 	case SITE_DONE:
 	case SITE_MESSAGE_TYPE_COUNT_:
 		break; /* answers: site-peer.c has taken them */

@@ -72,15 +72,7 @@ static void on_connected(struct site_peer *peer, const struct site_message *hell
 
 	log_event(LOG_INFO, EVENT_PEER_CONNECTED, &(struct log_fields){.peer = store->peer_name},
 		  "connected with site %s", store->peer_name);
-	if (uuid_equal(&store->peer_log, &hello->log) && hello->starts < store->peer_starts)
-		log_event(LOG_WARNING, EVENT_STORES_DIFFER,
-			  &(struct log_fields){.peer = store->peer_name},
-			  "site %s has gone back in time: its issue record was opened %llu times, "
-			  "and %llu times when we last met",
-			  store->peer_name, (unsigned long long)hello->starts,
-			  (unsigned long long)store->peer_starts);
-	store->peer_log = hello->log;
-	store->peer_starts = hello->starts;
+	issuer_reconcile_begin(store, hello);
 	store->want_refused = store->lease_expected = false;
 	issuer_supply_wake(store);
 	issuer_store_changed(store);
@@ -92,6 +84,7 @@ static void on_lost(struct site_peer *peer, const char *reason, void *userdata)
 
 	log_event(LOG_NOTICE, EVENT_PEER_LOST, &(struct log_fields){.peer = store->peer_name},
 		  "connection with site %s lost: %s", store->peer_name, reason);
+	issuer_reconcile_stop(store);
 	issuer_serve_drop_held(store);
 	issuer_label_home_lost(store);
 	if (store->issuer->network)
@@ -132,6 +125,7 @@ static struct issuer_store *issuer_store_free(struct issuer_store *store)
 {
 	if (!store)
 		return NULL;
+	issuer_reconcile_stop(store);
 	issuer_serve_drop_held(store);
 	issuer_tell_free_all(store);
 	issuer_lease_free_all(store);
@@ -167,6 +161,7 @@ static int add_store(struct issuer *issuer, const char *peer)
 	list_init(&store->withdrawals);
 	list_init(&store->told);
 	list_init(&store->leases);
+	list_init(&store->comparisons);
 	r = store_new(store->leads, &store->store);
 	if (r >= 0)
 		r = site_peer_new(peer, &peer_handler, store, &store->peer);
@@ -195,13 +190,14 @@ static const struct site_message *hello(struct site_peer *peer, void *userdata)
 {
 	static struct site_message message;
 	struct issuer *issuer = userdata;
-	const struct issue_start *start = issue_log_start(issuer->log);
+	const struct issuer_store *store = issuer_find_store(issuer, site_peer_name(peer));
 
 	message = (struct site_message){
 		.type = SITE_HELLO,
 		.version = SITE_PROTOCOL_VERSION,
-		.log = start->log,
-		.starts = start->starts,
+		.log = issue_log_start(issuer->log)->log,
+		.known_log = store->peer_log,
+		.known_position = store->peer_position,
 	};
 	strcpy(message.site, issuer->site);
 	return &message;
@@ -380,10 +376,10 @@ struct issuer *issuer_free(struct issuer *issuer)
 	site_network_free(issuer->network);
 	issuer->network = NULL;
 	close_log(issuer);
+	issuer->log = issue_log_free(issuer->log); /* lets go of who waits, in the stores */
 	for (size_t i = 0; i < issuer->store_count; i++)
 		issuer_store_free(issuer->stores[i]);
 	free(issuer->stores);
-	issue_log_free(issuer->log);
 	keyfile_erase_free(issuer->erase);
 	issuer_loop_stop(issuer);
 	sd_event_unref(issuer->event);

@@ -28,10 +28,14 @@ enum member {
 	MEMBER_VERSION,
 	MEMBER_SITE,
 	MEMBER_LOG,
-	MEMBER_STARTS,
+	MEMBER_KNOWN_LOG,
+	MEMBER_KNOWN_POSITION,
+	MEMBER_FIRST,
+	MEMBER_DIGEST,
 	MEMBER_COUNT_,
 };
 
+#define SITE_MAX_COUNT  4096 /* lines of a key file */
 #define BIT(member)     (1u << (member))
 #define MEMBERS_KEYS    (BIT(MEMBER_STORE) | BIT(MEMBER_GENERATION) | BIT(MEMBER_SEQUENCES))
 #define MEMBERS_ID_KEYS (MEMBERS_KEYS | BIT(MEMBER_IDS))
@@ -46,7 +50,7 @@ static const struct {
 } types[SITE_MESSAGE_TYPE_COUNT_] = {
 	[SITE_HELLO] = {"hello",
 			BIT(MEMBER_VERSION) | BIT(MEMBER_SITE) | BIT(MEMBER_LOG) |
-				BIT(MEMBER_STARTS),
+				BIT(MEMBER_KNOWN_LOG) | BIT(MEMBER_KNOWN_POSITION),
 			0, SITE_MESSAGE_TYPE_COUNT_},
 	[SITE_MARK] = {"mark",
 		       BIT(MEMBER_REQUEST) | MEMBERS_ID_KEYS | BIT(MEMBER_HOLD) | BIT(MEMBER_WAIT),
@@ -77,6 +81,15 @@ static const struct {
 			  SITE_MESSAGE_TYPE_COUNT_},
 	[SITE_LEASE] = {"lease", BIT(MEMBER_REQUEST) | MEMBERS_KEYS, 0, SITE_DONE},
 	[SITE_DESTROYED] = {"destroyed", BIT(MEMBER_REQUEST) | MEMBERS_KEYS, 0, SITE_DONE},
+	[SITE_SUMMARY] = {"summary",
+			  BIT(MEMBER_REQUEST) | BIT(MEMBER_STORE) | BIT(MEMBER_GENERATION) |
+				  BIT(MEMBER_FIRST) | BIT(MEMBER_COUNT) | BIT(MEMBER_DIGEST),
+			  0, SITE_COMPARED},
+	[SITE_COMPARED] = {"compared", BIT(MEMBER_REQUEST) | BIT(MEMBER_VERDICTS), 0,
+			   SITE_MESSAGE_TYPE_COUNT_},
+	[SITE_DIFFER] = {"differ", BIT(MEMBER_REQUEST) | MEMBERS_ID_KEYS, 0, SITE_DIFFERENCE},
+	[SITE_DIFFERENCE] = {"difference", BIT(MEMBER_REQUEST) | BIT(MEMBER_VERDICTS), 0,
+			     SITE_MESSAGE_TYPE_COUNT_},
 	[SITE_DONE] = {"done", BIT(MEMBER_REQUEST), 0, SITE_MESSAGE_TYPE_COUNT_},
 };
 
@@ -170,11 +183,15 @@ static const struct {
 	[MEMBER_ERROR] = {"error", FIELD(error), 4095, get_u32, put_u32},
 	[MEMBER_HOLD] = {"hold_sec", FIELD(hold_sec), SITE_HOLD_MAX_SEC, get_u32, put_u32},
 	[MEMBER_WAIT] = {"wait_msec", FIELD(wait_msec), SITE_WAIT_MAX_MSEC, get_u32, put_u32},
-	[MEMBER_COUNT] = {"count", FIELD(count), SITE_MESSAGE_MAX_KEYS, get_u32, put_u32},
+	[MEMBER_COUNT] = {"count", FIELD(count), SITE_MAX_COUNT, get_u32, put_u32},
 	[MEMBER_VERSION] = {"version", FIELD(version), UINT32_MAX, get_u32, put_u32},
 	[MEMBER_SITE] = {"site", FIELD(site), 0, get_site, put_text},
 	[MEMBER_LOG] = {"log", FIELD(log), 0, get_uuid, put_uuid},
-	[MEMBER_STARTS] = {"starts", FIELD(starts), INT64_MAX, get_u64, put_u64},
+	[MEMBER_KNOWN_LOG] = {"known_log", FIELD(known_log), 0, get_uuid, put_uuid},
+	[MEMBER_KNOWN_POSITION] = {"known_position", FIELD(known_position), INT64_MAX, get_u64,
+				   put_u64},
+	[MEMBER_FIRST] = {"first", FIELD(first), INT64_MAX, get_u64, put_u64},
+	[MEMBER_DIGEST] = {"digest", FIELD(digest), 0, get_uuid, put_uuid},
 #undef FIELD
 };
 
@@ -401,12 +418,24 @@ const char *site_message_name(enum site_message_type type)
 	return types[type].name;
 }
 
-json_t *site_frame_messages(const json_t *frame)
+int site_frame_build(json_t *messages, uint64_t position, json_t **ret)
+{
+	json_t *frame = json_pack("{sOsI}", "messages", messages, "position", (json_int_t)position);
+
+	if (!frame)
+		return -ENOMEM;
+	*ret = frame;
+	return 0;
+}
+
+json_t *site_frame_verify(const json_t *frame, uint64_t *ret_position)
 {
 	json_t *messages = json_object_get(frame, "messages");
 
-	if (!json_is_array(messages) || json_object_size(frame) != 1 ||
+	if (!json_is_array(messages) || json_object_size(frame) != 2 ||
 	    json_array_size(messages) == 0 || json_array_size(messages) > SITE_FRAME_MAX_MESSAGES)
+		return NULL;
+	if (get_u64(json_object_get(frame, "position"), ret_position) < 0)
 		return NULL;
 	return messages;
 }

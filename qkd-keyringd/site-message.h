@@ -6,8 +6,8 @@
  * docs/site-protocol.md for what each is for.
  *
  * Every request carries an id of its own, and every answer that of its request. A frame is an
- * object with one member "messages", an array of 1..SITE_FRAME_MAX_MESSAGES of them, so that many
- * requests cost one record on the wire.
+ * object with an array "messages" of 1..SITE_FRAME_MAX_MESSAGES of them, so that many requests cost
+ * one record on the wire.
  */
 
 #include <jansson.h>
@@ -23,21 +23,25 @@
 #define SITE_BITS_MAX           (1u << 20)
 
 enum site_message_type {
-	SITE_HELLO,  /* version, site, log, starts */
+	SITE_HELLO,  /* version, site, log; what is known of the receiver's log */
 	SITE_MARK,   /* keys; hold_sec, wait_msec; or a label's: label, generation, expires, bits */
 	SITE_MARKED, /* verdicts; keys: the alternatives, in the order of their verdicts */
-	SITE_WITHDRAW,  /* keys of a request whose outcome is unknown */
-	SITE_WITHDRAWN, /* verdicts: never marked, or destroyed */
-	SITE_LABEL,     /* label, bits, ttl_sec: to its home */
-	SITE_LABELLED,  /* error; without one: label generation, id, expires, bits */
-	SITE_LABEL_END, /* label, generation */
-	SITE_QUERY,     /* id */
-	SITE_STATES,    /* verdicts */
-	SITE_WANT,      /* bits, count: keys of the peer's half, please */
-	SITE_GRANTED,   /* count; the keys come in SITE_LEASE */
-	SITE_LEASE,     /* sequences that are the receiver's from now on */
-	SITE_DESTROYED, /* sequences that the sender will never hand out */
-	SITE_DONE,      /* the last three's answer */
+	SITE_WITHDRAW,   /* keys of a request whose outcome is unknown */
+	SITE_WITHDRAWN,  /* verdicts: never marked, or destroyed */
+	SITE_LABEL,      /* label, bits, ttl_sec: to its home */
+	SITE_LABELLED,   /* error; without one: label generation, id, expires, bits */
+	SITE_LABEL_END,  /* label, generation */
+	SITE_QUERY,      /* id */
+	SITE_STATES,     /* verdicts */
+	SITE_WANT,       /* bits, count: keys of the peer's half, please */
+	SITE_GRANTED,    /* count; the keys come in SITE_LEASE */
+	SITE_LEASE,      /* sequences that are the receiver's from now on */
+	SITE_DESTROYED,  /* sequences that the sender will never hand out */
+	SITE_SUMMARY,    /* first, count, digest: the ids of a key file's first lines */
+	SITE_COMPARED,   /* one verdict: ok, refused (they differ), destroyed (used up), unknown */
+	SITE_DIFFER,     /* keys that may differ */
+	SITE_DIFFERENCE, /* verdicts: ok, refused (not common), unknown */
+	SITE_DONE,       /* the answer to a label's end, a lease, what is destroyed */
 	SITE_MESSAGE_TYPE_COUNT_,
 };
 
@@ -84,8 +88,12 @@ struct site_message {
 	/* of a hello */
 	uint32_t version;
 	char site[NAME_MAX_CHARS + 1];
-	struct uuid log;
-	uint64_t starts;
+	struct uuid log, known_log;
+	uint64_t known_position;
+
+	/* of a summary */
+	uint64_t first;
+	struct uuid digest;
 };
 
 /* -EBADMSG for anything but a well-formed message of a known type; then nothing is owned. */
@@ -98,7 +106,12 @@ int site_message_build(const struct site_message *message, json_t **ret);
 enum site_message_type site_message_answer(enum site_message_type request) _pure_;
 const char *site_message_name(enum site_message_type type);
 
+/*
+ * A frame also has "position": how many entries of the sender's issue record are on disk. A site
+ * that later comes back with fewer has been restored from an old disk.
+ */
+int site_frame_build(json_t *messages, uint64_t position, json_t **ret);
 /* A frame's array of messages, borrowed; NULL when it is not such a frame. */
-json_t *site_frame_messages(const json_t *frame);
+json_t *site_frame_verify(const json_t *frame, uint64_t *ret_position);
 /* An upper bound of a message's size on the wire. */
 size_t site_message_size_bytes(const struct site_message *message) _pure_;

@@ -21,6 +21,7 @@ struct site_peer {
 	struct site_transport *transport;
 	unsigned connection; /* counts, so that a callback's change of connection is noticed */
 	bool greeted;        /* the peer's hello has come */
+	uint64_t position;
 
 	struct id_table by_id;
 	struct list requests; /* in the order in which they were asked */
@@ -65,6 +66,7 @@ static void drop_connection(struct site_peer *peer)
 		transport->close(transport);
 	peer->connection++;
 	peer->greeted = false;
+	peer->position = 0;
 	json_array_clear(peer->full);
 	json_array_clear(peer->outbox);
 	peer->outbox_bytes = 0;
@@ -216,12 +218,14 @@ static const char *receive_one(struct site_peer *peer, const json_t *json)
 
 void site_peer_receive(struct site_peer *peer, const json_t *frame)
 {
-	json_t *messages = site_frame_messages(frame);
+	uint64_t position = 0;
+	json_t *messages = site_frame_verify(frame, &position);
 	unsigned connection = peer->connection;
 	const char *fault = messages ? NULL : "a frame without messages";
 	json_t *json;
 	size_t i;
 
+	peer->position = MAX(peer->position, position);
 	json_array_foreach (messages, i, json) {
 		fault = receive_one(peer, json);
 		if (fault || peer->connection != connection)
@@ -284,25 +288,31 @@ int site_peer_answer(struct site_peer *peer, const struct site_message *message)
 	return peer->greeted ? outbox_build(peer, message) : 0;
 }
 
-static void send_frame(struct site_peer *peer, json_t *messages)
+static void send_frame(struct site_peer *peer, json_t *messages, uint64_t position)
 {
-	json_t *frame = json_pack("{sO}", "messages", messages);
+	json_t *frame;
 
-	if (frame && peer->transport)
-		peer->transport->send(peer->transport, frame);
+	if (!peer->transport || site_frame_build(messages, position, &frame) < 0)
+		return;
+	peer->transport->send(peer->transport, frame);
 	json_decref(frame);
 }
 
-void site_peer_flush(struct site_peer *peer)
+void site_peer_flush(struct site_peer *peer, uint64_t position)
 {
 	json_t *messages;
 	size_t i;
 
 	json_array_foreach (peer->full, i, messages)
-		send_frame(peer, messages);
+		send_frame(peer, messages, position);
 	if (json_array_size(peer->outbox) > 0)
-		send_frame(peer, peer->outbox);
+		send_frame(peer, peer->outbox, position);
 	json_array_clear(peer->full);
 	json_array_clear(peer->outbox);
 	peer->outbox_bytes = 0;
+}
+
+uint64_t site_peer_position(const struct site_peer *peer)
+{
+	return peer->position;
 }

@@ -73,5 +73,7 @@ void site_request_cancel(struct site_peer *peer, struct site_request *request);
 /* Dropped when there is no connection: the peer asks again on the next one. */
 int site_peer_answer(struct site_peer *peer, const struct site_message *message);
 
-/* Sends what is in the outbox. */
-void site_peer_flush(struct site_peer *peer);
+/* Sends what is in the outbox. position: of our issue record, see site_frame_build(). */
+void site_peer_flush(struct site_peer *peer, uint64_t position);
+/* The last position that the peer has told on this connection. */
+uint64_t site_peer_position(const struct site_peer *peer);

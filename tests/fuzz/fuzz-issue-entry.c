@@ -23,8 +23,11 @@ static void try_others(const struct wal_record *record)
 	static struct issue_list list;
 	struct issue_label label;
 	struct issue_start start;
+	struct issue_peer peer;
 	struct uuid request;
 
+	if (issue_entry_parse_peer(record, &peer) == 0)
+		assert(issue_entry_build_peer(&peer, bytes) == record->public_size);
 	if (issue_entry_parse_label(record, &label) == 0)
 		assert(issue_entry_build_label(&label, bytes) == record->public_size);
 	if (issue_entry_parse_list(record, &list) == 0)

@@ -31,11 +31,12 @@ static void try_message(const json_t *json)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	json_t *frame, *messages, *message;
+	uint64_t position;
 	size_t i;
 
 	if (frame_parse_json(data, size, &frame) < 0)
 		return 0;
-	messages = site_frame_messages(frame);
+	messages = site_frame_verify(frame, &position);
 	json_array_foreach (messages, i, message)
 		try_message(message);
 	json_decref(frame);

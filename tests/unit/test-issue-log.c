@@ -50,7 +50,16 @@ static int on_list_done(const struct uuid *request, void *userdata)
 	return 0;
 }
 
+static unsigned peers;
+
+static int on_peer(const struct issue_peer *peer, void *userdata)
+{
+	peers++;
+	return 0;
+}
+
 static const struct issue_log_handler handler = {
+	.on_peer = on_peer,
 	.on_ahead = on_ahead,
 	.on_key = on_key,
 	.on_retire = on_retire,
@@ -95,6 +104,7 @@ Test(issue_log, replays_every_kind_of_entry)
 	struct issue_list list = {.kind = ISSUE_LIST_TELL, .peer = "bob", .count = 1};
 	struct issue_label label = {.peer = "bob", .label = "vpn"};
 	struct issue_record_ahead ahead = {.below = 10};
+	struct issue_peer peer = {.peer = "bob", .position = 5};
 	struct issue_record_retire retire = {.generation = 7};
 
 	append_key(log, 4);
@@ -103,6 +113,7 @@ Test(issue_log, replays_every_kind_of_entry)
 	cr_assert_eq(issue_log_list_done(log, &list.request), 0);
 	cr_assert_eq(issue_log_ahead(log, &ahead), 0);
 	cr_assert_eq(issue_log_retire(log, &retire), 0);
+	cr_assert_eq(issue_log_peer(log, &peer), 0);
 	cr_assert_eq(issue_log_sync(log), 0);
 	issue_log_free(log);
 	log = open_log();
@@ -111,6 +122,8 @@ Test(issue_log, replays_every_kind_of_entry)
 	cr_assert_eq(lists, 1);
 	cr_assert_eq(lists_done, 1);
 	cr_assert_eq(aheads, 1);
+	cr_assert_eq(peers, 1);
+	cr_assert_eq(issue_log_position_at_open(log), 8);
 	cr_assert_eq(retired, 1);
 	cr_assert_eq(last_sequence, 4);
 	issue_log_free(log);
@@ -213,12 +226,14 @@ Test(issue_log, is_replaced_by_its_snapshot_and_keeps_its_identity)
 {
 	struct issue_log *log = open_log();
 	struct uuid identity = issue_log_start(log)->log;
+	uint64_t position;
 
 	while (!issue_log_is_overgrown(log)) {
 		for (uint64_t i = 0; i < 1000; i++)
 			append_key(log, i);
 		cr_assert_eq(issue_log_sync(log), 0);
 	}
+	position = issue_log_position(log);
 	cr_assert_eq(issue_log_rewrite(log, keep_one, NULL), 0);
 	cr_assert_not(issue_log_is_overgrown(log));
 	append_key(log, 78);
@@ -227,6 +242,7 @@ Test(issue_log, is_replaced_by_its_snapshot_and_keeps_its_identity)
 	log = open_log();
 	cr_assert_eq(keys, 2);
 	cr_assert_eq(last_sequence, 78);
+	cr_assert_geq(issue_log_position_at_open(log), position);
 	cr_assert(uuid_equal(&issue_log_start(log)->log, &identity));
 	issue_log_free(log);
 }

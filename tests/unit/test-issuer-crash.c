@@ -119,6 +119,7 @@ static void kill_site(struct pair_site *site, enum memory_crash crash)
 {
 	struct memory_storage *state, *keys;
 
+	pair_cut(&pair);
 	cr_assert(memory_storage_new(&state) >= 0);
 	cr_assert(memory_storage_new(&keys) >= 0);
 	cr_assert(memory_storage_copy(state, site->state) >= 0);

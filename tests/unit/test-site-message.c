@@ -12,7 +12,21 @@ static char verdicts[] = "ora";
 
 /* One of each, with everything that it may have. */
 static const struct site_message examples[] = {
-	{.type = SITE_HELLO, .version = 1, .site = "alice", .log = {{9}}, .starts = 3},
+	{.type = SITE_HELLO,
+	 .version = 1,
+	 .site = "alice",
+	 .log = {{9}},
+	 .known_log = {{8}},
+	 .known_position = 3},
+	{.type = SITE_SUMMARY,
+	 .request = {{8}},
+	 .keys = {.store = {{7}}, .generation = 1},
+	 .first = 4096,
+	 .count = 4096,
+	 .digest = {{6}}},
+	{.type = SITE_COMPARED, .request = {{8}}, .verdicts = verdicts},
+	{.type = SITE_DIFFER, .request = {{8}}, .keys = {{{7}}, 1, 3, ids, sequences}},
+	{.type = SITE_DIFFERENCE, .request = {{8}}, .verdicts = verdicts},
 	{.type = SITE_MARK,
 	 .request = {{8}},
 	 .keys = {{{7}}, 1, 3, ids, sequences},
@@ -168,7 +182,7 @@ Test(site_message, limits_are_kept)
 		"[]",
 		"{\"type\":\"nonsense\"}",
 		"{\"type\":\"done\",\"request\":\"01\"}",
-		"{\"type\":\"want\",\"request\":" U ",\"bits\":256,\"count\":1025}",
+		"{\"type\":\"want\",\"request\":" U ",\"bits\":256,\"count\":4097}",
 		"{\"type\":\"want\",\"request\":" U ",\"bits\":-1,\"count\":1}",
 		"{\"type\":\"want\",\"request\":" U ",\"bits\":4294967552,\"count\":1}",
 		"{\"type\":\"lease\",\"request\":" U ",\"store\":" U
@@ -187,22 +201,28 @@ Test(site_message, limits_are_kept)
 	for (size_t i = 0; i < ELEMENTSOF(bad); i++)
 		cr_assert_eq(verify_text(bad[i]), -EBADMSG, "%s", bad[i]);
 	cr_assert_eq(
-		verify_text("{\"type\":\"want\",\"request\":" U ",\"bits\":256,\"count\":1024}"),
+		verify_text("{\"type\":\"want\",\"request\":" U ",\"bits\":256,\"count\":4096}"),
 		0);
 }
 
 Test(site_message, a_frame_has_some_messages_and_nothing_else)
 {
-	static const char *const bad[] = {"{}", "{\"messages\":[]}", "{\"messages\":1}",
+	static const char *const bad[] = {"{}",
+					  "{\"messages\":[],\"position\":1}",
+					  "{\"messages\":[{}]}",
+					  "{\"messages\":[{}],\"position\":-1}",
+					  "{\"messages\":1,\"position\":1}",
 					  "{\"messages\":[{}],\"more\":1}"};
+	uint64_t position = 0;
 	json_t *json;
 
 	for (size_t i = 0; i < ELEMENTSOF(bad); i++) {
 		json = json_loads(bad[i], 0, NULL);
-		cr_assert_null(site_frame_messages(json));
+		cr_assert_null(site_frame_verify(json, &position));
 		json_decref(json);
 	}
-	json = json_loads("{\"messages\":[{}]}", 0, NULL);
-	cr_assert_not_null(site_frame_messages(json));
+	json = json_loads("{\"messages\":[{}],\"position\":5}", 0, NULL);
+	cr_assert_not_null(site_frame_verify(json, &position));
+	cr_assert_eq(position, 5);
 	json_decref(json);
 }

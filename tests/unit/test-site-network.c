@@ -108,8 +108,8 @@ TestSuite(site_network, .init = setup, .fini = teardown, .timeout = 30);
 
 static bool both_connected(void)
 {
-	site_peer_flush(alice.peer);
-	site_peer_flush(bob.peer);
+	site_peer_flush(alice.peer, 0);
+	site_peer_flush(bob.peer, 0);
 	return site_peer_is_connected(alice.peer) && site_peer_is_connected(bob.peer);
 }
 

@@ -64,7 +64,7 @@ static void receive(const struct site_message *message)
 	json_t *json, *frame;
 
 	cr_assert_eq(site_message_build(message, &json), 0);
-	frame = json_pack("{s[o]}", "messages", json);
+	frame = json_pack("{s[o]si}", "messages", json, "position", 7);
 	site_peer_receive(peer, frame);
 	json_decref(frame);
 }
@@ -82,7 +82,7 @@ static size_t sent_count(const char *type)
 	size_t i, count = 0;
 	json_t *message;
 
-	site_peer_flush(peer);
+	site_peer_flush(peer, 1);
 	json_array_foreach (fake.sent, i, message)
 		count += str_equal(json_string_value(json_object_get(message, "type")), type);
 	return count;
@@ -158,7 +158,7 @@ Test(site_peer, does_not_report_a_cancelled_request)
 Test(site_peer, drops_a_connection_that_breaks_the_rules)
 {
 	static const struct site_message done = {.type = SITE_DONE, .request = {{1}}};
-	struct site_request request = {};
+	static struct site_request request;
 
 	attach();
 	greet("carol", SITE_PROTOCOL_VERSION);
@@ -180,6 +180,7 @@ Test(site_peer, drops_a_connection_that_breaks_the_rules)
 	cr_assert_eq(lost, 5, "an answer to another question");
 	cr_assert(fake.closed);
 	cr_assert_eq(requests + answers, 0);
+	site_request_cancel(peer, &request);
 }
 
 Test(site_peer, a_new_connection_takes_the_place_of_the_old_one)

@@ -200,9 +200,11 @@ static struct memory_storage *crashed_copy(struct memory_storage *memory, enum m
 
 void pair_kill_site(struct pair_site *site, enum memory_crash crash)
 {
-	struct memory_storage *state = crashed_copy(site->state, crash);
-	struct memory_storage *keys = crashed_copy(site->keys, crash);
+	struct memory_storage *state, *keys;
 
+	pair_cut(site->pair);
+	state = crashed_copy(site->state, crash);
+	keys = crashed_copy(site->keys, crash);
 	pair_stop_site(site); /* on the disks that are thrown away */
 	memory_storage_free(site->state);
 	memory_storage_free(site->keys);
@@ -308,7 +310,7 @@ void pair_start(struct issuer_pair *pair)
 	pair_start_site(&pair->alice);
 	pair_start_site(&pair->bob);
 	pair_connect(pair);
-	pair_run_for(pair, 1000);
+	pair_run_for(pair, 20 * USEC_PER_MSEC); /* connected, and the first marks are on disk */
 }
 
 static void done_site(struct pair_site *site)
