@@ -39,6 +39,7 @@ struct distill_worker {
 	bool is_ending;
 	struct input_queue frames, detections;
 	size_t pending;
+	struct input *spare; /* buffers of detections, kept: new secret memory is slow */
 	struct distill_output *first_output, **last_output;
 	/* The thread's own. */
 	struct distill *distill;
@@ -145,7 +146,8 @@ static void on_report(const struct distill_report *report, void *userdata)
 		return;
 	output->report = *report;
 	put_output(userdata, output);
-	put_state(userdata);
+	if (report->drop == BLOCK_DROP_NONE) /* a dropped block has no tags */
+		put_state(userdata);
 }
 
 static void on_alarm(bool raised, void *userdata)
@@ -226,6 +228,19 @@ static ssize_t align(struct distill_worker *worker, struct detection *detections
 	return (ssize_t)kept;
 }
 
+/* Detections' buffers serve the next ones. */
+static void input_done(struct distill_worker *worker, struct input *input)
+{
+	if (!input->detections) {
+		input_free(input);
+		return;
+	}
+	pthread_mutex_lock(&worker->mutex);
+	input->next = worker->spare;
+	worker->spare = input;
+	pthread_mutex_unlock(&worker->mutex);
+}
+
 /* The thread */
 
 static struct input *take_input(struct input_queue *queue)
@@ -291,7 +306,7 @@ static void *run(void *userdata)
 		}
 		pthread_mutex_unlock(&worker->mutex);
 		r = work(worker, input);
-		input_free(input);
+		input_done(worker, input);
 		if (r < 0) {
 			has_failed = true;
 			report_failure(worker, r);
@@ -388,6 +403,12 @@ struct distill_worker *distill_worker_free(struct distill_worker *worker)
 	}
 	queue_done(&worker->frames);
 	queue_done(&worker->detections);
+	while (worker->spare) {
+		struct input *input = worker->spare;
+
+		worker->spare = input->next;
+		input_free(input);
+	}
 	while ((output = distill_worker_next(worker)) != NULL)
 		distill_output_free(output);
 	distill_free(worker->distill);
@@ -396,6 +417,29 @@ struct distill_worker *distill_worker_free(struct distill_worker *worker)
 	closep(&worker->fd);
 	free(worker->tags);
 	free(worker);
+	return NULL;
+}
+
+/* A buffer for so many detections; there are never more than wait at once. */
+static struct input *take_buffer(struct distill_worker *worker)
+{
+	struct input *input;
+
+	pthread_mutex_lock(&worker->mutex);
+	input = worker->spare;
+	if (input)
+		worker->spare = input->next;
+	pthread_mutex_unlock(&worker->mutex);
+	if (input)
+		return input;
+	input = calloc(1, sizeof(*input));
+	if (!input)
+		return NULL;
+	input->detections =
+		secret_malloc(DISTILL_WORKER_MAX_DETECTIONS * sizeof(*input->detections));
+	if (input->detections)
+		return input;
+	free(input);
 	return NULL;
 }
 
@@ -424,16 +468,15 @@ int distill_worker_frame(struct distill_worker *worker, const void *bytes, size_
 int distill_worker_detections(struct distill_worker *worker, const struct detection *detections,
 			      size_t count)
 {
-	struct input *input = malloc(sizeof(*input));
+	struct input *input;
 
+	if (count > DISTILL_WORKER_MAX_DETECTIONS)
+		return -EINVAL;
+	input = take_buffer(worker);
 	if (!input)
 		return -ENOMEM;
-	*input = (struct input){.count = count};
-	input->detections = secret_malloc(count * sizeof(*detections));
-	if (!input->detections) {
-		free(input);
-		return -ENOMEM;
-	}
+	input->next = NULL;
+	input->count = count;
 	memcpy(input->detections, detections, count * sizeof(*detections));
 	put_input(worker, &worker->detections, input);
 	return 0;

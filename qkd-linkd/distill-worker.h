@@ -45,6 +45,8 @@ int distill_worker_new(const struct distill_config *config, const struct detecti
 struct distill_worker *distill_worker_free(struct distill_worker *worker);
 DEFINE_CLEANUP(struct distill_worker *, distill_worker_free);
 
+#define DISTILL_WORKER_MAX_DETECTIONS 8192 /* in one call */
+
 /* Copies. */
 int distill_worker_frame(struct distill_worker *worker, const void *bytes, size_t size_bytes);
 int distill_worker_detections(struct distill_worker *worker, const struct detection *detections,

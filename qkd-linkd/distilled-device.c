@@ -11,10 +11,12 @@
 #include "common/events.h"
 #include "common/log.h"
 #include "drivers/call-queue.h"
+#include "qkd-linkd/distill-worker.h"
 #include "qkd-linkd/link-distill.h"
 
-#define DETECTIONS_AT_ONCE 8192
-#define WAIT_STEP_USEC     (250 * USEC_PER_MSEC)
+#define DROP_LOG_USEC  (60 * USEC_PER_SEC)
+#define DROP_LOG_BURST 5
+#define WAIT_STEP_USEC (250 * USEC_PER_MSEC)
 
 struct distilled_device {
 	struct device device;
@@ -26,6 +28,7 @@ struct distilled_device {
 	sd_event_source *serve, *wait;
 	bool has_peer, asked_for_light, alarm;
 	double error_rate;
+	struct log_ratelimit drop_limit;
 };
 
 static const struct driver distilled_driver;
@@ -83,7 +86,7 @@ static void ask_for_light(struct distilled_device *d)
 
 	if (d->asked_for_light || room == 0 || d->raw->state != DEVICE_SESSION_STARTED)
 		return;
-	room = MIN(room, (size_t)DETECTIONS_AT_ONCE);
+	room = MIN(room, (size_t)DISTILL_WORKER_MAX_DETECTIONS);
 	d->asked_for_light = d->raw->driver->get_detections(d->raw, room, on_detections, d) >= 0;
 }
 
@@ -215,12 +218,16 @@ static void on_report(const struct distill_report *report, void *userdata)
 {
 	struct distilled_device *d = userdata;
 	struct log_fields fields = {.reason = "dropped"};
+	unsigned suppressed;
 
 	d->error_rate = report->error_rate;
+	if (report->drop != BLOCK_DROP_NONE && !log_ratelimit_pass(&d->drop_limit, &suppressed))
+		return;
 	if (report->drop != BLOCK_DROP_NONE)
 		log_event(LOG_NOTICE, EVENT_BLOCK_DROPPED, &fields,
-			  "Block %u gave no key: %s (error rate %.2f %%)", report->block,
-			  block_drop_name(report->drop), 100 * report->error_rate);
+			  "Block %u gave no key: %s (error rate %.2f %%; %u more not logged)",
+			  report->block, block_drop_name(report->drop), 100 * report->error_rate,
+			  suppressed);
 	else
 		log_info("Block %u: error rate %.2f %%, f %.4f, %lu bits leaked, %lu of %lu bits "
 			 "are key",
@@ -410,6 +417,8 @@ int distilled_device_new(sd_event *event, const struct device_url *url,
 	if (!d)
 		return -ENOMEM;
 	d->device.driver = &distilled_driver;
+	d->drop_limit =
+		(struct log_ratelimit){.interval_usec = DROP_LOG_USEC, .burst = DROP_LOG_BURST};
 	d->calls = (struct call_queue){
 		.device = &d->device,
 		.event = sd_event_ref(event),

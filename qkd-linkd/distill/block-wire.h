@@ -3,8 +3,8 @@
 
 /*
  * The frames in which two ends distil key, inside binary frames of the link's channel. Every frame
- * begins with 8 bytes: type, group (of Cascade frames; else 0), two zeros, the block's number,
- *little endian like all numbers. A transmits, B receives; sizes in bytes; for each block:
+ * begins with 8 bytes: type, group (of Cascade frames; else 0), two zeros, the block's number.
+ * Numbers are little endian. A transmits, B receives; for each block, with sizes in bytes:
  *
  *	B ANNOUNCE	(number of the announcement instead of a block) sift_announce()
  *	A SIFTED	announcement number (4), 1 when the block is full (1), sift_match()

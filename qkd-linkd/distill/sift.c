@@ -103,13 +103,14 @@ int sift_last_slot(const uint8_t *message, size_t size_bytes, uint64_t *ret_slot
 	return r;
 }
 
+/* Without a branch on the bit; a word is cleared when its first bit is taken. */
 static void take_key_bit(struct sift_key *key, const struct detection *detection)
 {
 	uint64_t at = key->bit_count++;
-	uint64_t mask = UINT64_C(1) << (at & 63);
+	uint64_t *word = &key->words[at >> 6];
+	unsigned place = at & 63;
 
-	key->words[at >> 6] &= ~mask;
-	key->words[at >> 6] |= detection->bit ? mask : 0;
+	*word = (place == 0 ? 0 : *word) | (uint64_t)(detection->bit & 1) << place;
 	if (key->intensities)
 		key->intensities[at] = detection->intensity;
 }
