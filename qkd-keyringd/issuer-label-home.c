@@ -11,9 +11,10 @@
 static void enter(struct label *label);
 static void leave(struct label *label);
 
-static void answer_ask(struct issuer_store *store, struct label *label, struct label_ask *ask,
-		       uint32_t error)
+/* The question is let go of first: answering may end the connection, and with it all others. */
+static void answer_ask(struct label *label, struct label_ask *ask, uint32_t error)
 {
+	struct issuer_store *store = label->store;
 	struct site_message message = {
 		.type = SITE_LABELLED,
 		.request = ask->request,
@@ -24,30 +25,32 @@ static void answer_ask(struct issuer_store *store, struct label *label, struct l
 		.bits = label->bits,
 	};
 
-	if (site_peer_answer(store->peer, &message) < 0)
-		site_peer_lost(store->peer, "out of memory");
 	list_remove(&ask->link);
 	store->held_count--;
 	free(ask);
+	if (site_peer_answer(store->peer, &message) < 0)
+		site_peer_lost(store->peer, "out of memory");
+}
+
+static struct label_ask *first_ask(const struct label *label)
+{
+	if (list_is_empty(&label->asks))
+		return NULL;
+	return LIST_ENTRY(label->asks.next, struct label_ask, link);
 }
 
 static void answer_asks(struct label *label)
 {
-	LIST_FOREACH (link, &label->asks) {
-		struct label_ask *ask = LIST_ENTRY(link, struct label_ask, link);
-		bool fits = ask->bits == 0 || ask->bits == label->bits;
-
-		answer_ask(label->store, label, ask, fits ? 0 : EINVAL);
-	}
+	for (struct label_ask *ask; (ask = first_ask(label));)
+		answer_ask(label, ask, ask->bits == 0 || ask->bits == label->bits ? 0 : EINVAL);
 }
 
 static void refuse_all(struct label *label, int error)
 {
 	struct list waiting;
 
-	LIST_FOREACH (link, &label->asks)
-		answer_ask(label->store, label, LIST_ENTRY(link, struct label_ask, link),
-			   (uint32_t)error);
+	for (struct label_ask *ask; (ask = first_ask(label));)
+		answer_ask(label, ask, (uint32_t)error);
 	list_init(&waiting);
 	list_move_all(&waiting, &label->waiting);
 	while (!list_is_empty(&waiting)) {

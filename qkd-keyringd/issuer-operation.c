@@ -130,18 +130,26 @@ void issuer_operation_call_finished(struct issuer *issuer)
 	}
 }
 
+/* Finishing one may finish others, so those that are due are set apart first. */
 uint64_t issuer_operation_time_out(struct issuer *issuer, uint64_t now_usec)
 {
+	struct list due;
 	uint64_t next = 0;
 
+	list_init(&due);
 	LIST_FOREACH (link, &issuer->operations) {
 		struct issue_operation *operation = LIST_ENTRY(link, struct issue_operation, link);
 
-		if (operation->deadline_usec <= now_usec)
-			issuer_operation_finish(operation, -ETIMEDOUT);
-		else if (next == 0 || operation->deadline_usec < next)
+		if (operation->deadline_usec <= now_usec) {
+			list_remove(link);
+			list_append(&due, link);
+		} else if (next == 0 || operation->deadline_usec < next) {
 			next = operation->deadline_usec;
+		}
 	}
+	while (!list_is_empty(&due))
+		issuer_operation_finish(LIST_ENTRY(due.next, struct issue_operation, link),
+					-ETIMEDOUT);
 	return next;
 }
 
@@ -156,8 +164,11 @@ void issue_operation_cancel(struct issue_operation *operation)
 
 void issuer_operation_free_all(struct issuer *issuer)
 {
-	LIST_FOREACH (link, &issuer->operations)
-		issue_operation_cancel(LIST_ENTRY(link, struct issue_operation, link));
-	LIST_FOREACH (link, &issuer->finished)
-		issue_operation_cancel(LIST_ENTRY(link, struct issue_operation, link));
+	/* Cancelling one may finish another. */
+	while (!list_is_empty(&issuer->operations))
+		issue_operation_cancel(
+			LIST_ENTRY(issuer->operations.next, struct issue_operation, link));
+	while (!list_is_empty(&issuer->finished))
+		issue_operation_cancel(
+			LIST_ENTRY(issuer->finished.next, struct issue_operation, link));
 }

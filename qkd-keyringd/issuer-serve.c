@@ -248,28 +248,44 @@ static void serve_mark(struct issuer_store *store, const struct site_message *me
 		(void)try_mark(store, message, true);
 }
 
+/* A mark that is being looked at is in no list: answering may end the connection, and with it
+ * everything that is held. */
+static void look_again(struct issuer_store *store, struct held_mark *held, bool last)
+{
+	list_remove(&held->link);
+	if (try_mark(store, &held->message, last))
+		free_held(store, held);
+	else
+		list_append(&store->held, &held->link);
+}
+
 void issuer_serve_arrived(struct issuer_store *store)
 {
-	LIST_FOREACH (link, &store->held) {
-		struct held_mark *held = LIST_ENTRY(link, struct held_mark, link);
+	struct list all;
 
-		if (try_mark(store, &held->message, false))
-			free_held(store, held);
-	}
+	list_init(&all);
+	list_move_all(&all, &store->held);
+	while (!list_is_empty(&all))
+		look_again(store, LIST_ENTRY(all.next, struct held_mark, link), false);
 }
 
 uint64_t issuer_serve_time_out(struct issuer_store *store, uint64_t now_usec)
 {
+	struct list all;
 	uint64_t next = 0;
 
-	LIST_FOREACH (link, &store->held) {
-		struct held_mark *held = LIST_ENTRY(link, struct held_mark, link);
+	list_init(&all);
+	list_move_all(&all, &store->held);
+	while (!list_is_empty(&all)) {
+		struct held_mark *held = LIST_ENTRY(all.next, struct held_mark, link);
 
-		if (held->deadline_usec <= now_usec) {
-			(void)try_mark(store, &held->message, true);
-			free_held(store, held);
-		} else if (next == 0 || held->deadline_usec < next) {
+		if (held->deadline_usec > now_usec && (next == 0 || held->deadline_usec < next))
 			next = held->deadline_usec;
+		if (held->deadline_usec > now_usec) {
+			list_remove(&held->link);
+			list_append(&store->held, &held->link);
+		} else {
+			look_again(store, held, true);
 		}
 	}
 	return next;

@@ -694,3 +694,39 @@ Test(issuer, a_failed_sync_is_fatal_and_nothing_more_is_handed_out)
 	cr_assert_not(result.done && result.result == 0);
 	issue_operation_cancel(result.operation);
 }
+
+Test(issuer, many_requests_for_one_label_that_is_never_chosen_all_end_at_their_deadlines)
+{
+	static struct pair_result results[50];
+	uint64_t start = pair_now();
+
+	pair.drop = drop_marks;
+	for (size_t i = 0; i < ELEMENTSOF(results); i++)
+		cr_assert(issuer_deliver_label(pair.alice.issuer, "bob", "vpn", 0, 0, 1000 + i % 2,
+					       start + 100 * USEC_PER_MSEC + i / 10, pair_delivered,
+					       &results[i], &results[i].operation) >= 0);
+	for (size_t i = 0; i < ELEMENTSOF(results); i++)
+		cr_assert_eq(pair_finish(&pair, &results[i]), -ETIMEDOUT);
+	cr_assert_lt(pair_now() - start, USEC_PER_SEC);
+}
+
+Test(issuer, an_issuer_ends_in_the_middle_of_everything)
+{
+	static struct pair_result results[60];
+
+	pair.drop = drop_marks;
+	for (size_t i = 0; i < ELEMENTSOF(results); i++) {
+		struct pair_site *site = i % 2 ? &pair.bob : &pair.alice;
+
+		if (i % 3)
+			pair_ask_label(site, i % 4 ? "vpn" : "web", 1000 + i % 5, &results[i]);
+		else
+			pair_ask_new(site, 3, 1000, &results[i]);
+		if (i == 30)
+			pair_run_for(&pair, 5000);
+	}
+	pair_stop_site(&pair.bob);
+	pair_stop_site(&pair.alice);
+	for (size_t i = 0; i < ELEMENTSOF(results); i++)
+		cr_assert_not(results[i].done && results[i].result == 0);
+}
