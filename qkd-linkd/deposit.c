@@ -126,7 +126,9 @@ struct deposit *deposit_free(struct deposit *deposit)
 
 static int make_room(struct deposit *deposit, uint64_t now_usec)
 {
-	if (now_usec - deposit->counted_usec < DEPOSIT_RECOUNT_USEC)
+	size_t cap = deposit->cap[0] + deposit->cap[1];
+
+	if (now_usec - deposit->counted_usec < cap * DEPOSIT_RECOUNT_USEC)
 		return 0;
 	return recount(deposit, now_usec);
 }

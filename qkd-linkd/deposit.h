@@ -6,12 +6,13 @@
  * this peer, half of it for each owner site, so that neither half crowds the other out.
  *
  * keyringd takes keys out of the pool without telling; so when there seems to be no room, the pool
- * is counted again, at most every DEPOSIT_RECOUNT_USEC and only when there is a key to deposit.
+ * is counted again, but only when there is a key to deposit, and not more often than it costs
+ * little.
  */
 
 #include "common/pool.h"
 
-#define DEPOSIT_RECOUNT_USEC    (2 * USEC_PER_SEC)
+#define DEPOSIT_RECOUNT_USEC    200 /* for each key of the cap: counting is 1 % of the time */
 #define DEPOSIT_AFTER_FULL_USEC (60 * USEC_PER_SEC) /* no try after the quota was used up */
 
 struct deposit;

@@ -110,7 +110,7 @@ static int room_comes_back(void)
 	REQUIRE(add(deposit, 20, 1, 2) == 0);
 	REQUIRE(pool_discard(pool, "bob", &ids[20]) == 0);
 	REQUIRE(deposit_count(deposit) == CAP); /* not looked at so soon */
-	REQUIRE(add(deposit, 22, 1, DEPOSIT_RECOUNT_USEC) == 0);
+	REQUIRE(add(deposit, 22, 1, CAP * DEPOSIT_RECOUNT_USEC) == 0);
 	REQUIRE(deposit_count(deposit) == CAP);
 	secret = secret_free(secret);
 	REQUIRE(pool_take(pool, "bob", &ids[22], &secret) == 0);
