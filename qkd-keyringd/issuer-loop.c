@@ -17,7 +17,8 @@
 #define PRIORITY_SYNC  (SD_EVENT_PRIORITY_NORMAL + 20)
 #define PRIORITY_NOW   (SD_EVENT_PRIORITY_NORMAL - 10)
 
-#define LAZY_SYNC_SHARE 10 /* at most a tenth of the time */
+#define LAZY_SYNC_SHARE    10                    /* at most a tenth of the time, ... */
+#define LAZY_SYNC_MAX_USEC (100 * USEC_PER_MSEC) /* ... but no less often than that */
 
 void issuer_fail(struct issuer *issuer, int result, const char *what)
 {
@@ -151,7 +152,8 @@ static int on_sync_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		return 0;
 	issuer_check_log(issuer, issue_log_sync(issuer->log));
 	issuer->sync_pause_usec =
-		MAX(ISSUER_LAZY_SYNC_USEC, LAZY_SYNC_SHARE * (exact_now() - start));
+		MIN(MAX(ISSUER_LAZY_SYNC_USEC, LAZY_SYNC_SHARE * (exact_now() - start)),
+		    LAZY_SYNC_MAX_USEC);
 	issuer_loop_flush_soon(issuer);
 	return 0;
 }
