@@ -19,7 +19,8 @@ struct link_config {
 	char *home, *runtime;
 	char *bus; /* "system", "none" or a D-Bus address */
 	uint64_t keys_per_transaction, window, hold_sec, deposit_cap, store_limit_keys;
-	char *distill_secret; /* the first authentication secret, for devices that yield detections */
+	char *distill_secret; /* the first authentication secret, for devices that yield detections
+			       */
 	uint64_t distill_frames, distill_window;
 	int consumer;  /* enum link_consumer */
 	int log_level; /* as syslog(3) */
