@@ -45,12 +45,16 @@ def _environment(site, notify):
             "RUNTIME_DIRECTORY": "/run/qkd", "NOTIFY_SOCKET": notify}
 
 
-def _as_service_user(site, uid):
+def _as_service_user(site, uid, locks_memory):
     """What the units give: the user, no privileges, a session keyring of its own. libfaketime comes
-    last, because its semaphore belongs to who loads it first."""
+    last, because its semaphore belongs to who loads it first. Distillation locks more memory than a
+    container's limit may allow, so there linkd gets a capability in place of LimitMEMLOCK=."""
+    kept = ",+ipc_lock" if locks_memory else ""
+    ambient = ["--ambient-caps=+ipc_lock"] if locks_memory else []
     clock = [f"{name}={value}" for name, value in sites.clock_environment(site).items()]
     return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs",
-            "--bounding-set=-all", "--inh-caps=-all", "keyctl", "session", "-", "env", *clock]
+            f"--bounding-set=-all{kept}", f"--inh-caps=-all{kept}", *ambient,
+            "keyctl", "session", "-", "env", *clock]
 
 
 def start(topology, site, program):
@@ -67,21 +71,22 @@ def start(topology, site, program):
         if program.startswith("kme@"):
             _start_kme(site, program, command, log_path)
         else:
-            _start_daemon(site, program, command, log_path, topology.uid(site))
+            distils = topology.device == "sim-raw" and program.startswith("qkd-linkd@")
+            _start_daemon(site, program, command, log_path, topology.uid(site), distils)
     except LabError as error:
         raise LabError(f"{program} at {site} {error}\n"
                        + report(site, program, log_start)) from None
 
 
-def _spawn(site, program, command, log_path, uid, notify=""):
+def _spawn(site, program, command, log_path, uid, notify="", locks_memory=False):
     process = sites.spawn(site, command, log_path, _environment(site, notify),
-                          _as_service_user(site, uid))
+                          _as_service_user(site, uid, locks_memory))
     with open(_pid_path(site, program), "w", encoding="ascii") as file:
         file.write(f"{process.pid} {_start_time(process.pid)}")
     return process
 
 
-def _start_daemon(site, program, command, log_path, uid):
+def _start_daemon(site, program, command, log_path, uid, locks_memory):
     """Ready when it notifies, as it would tell systemd."""
     notify = f"/run/lab-{program}.notify"
     outside = f"/proc/{sites.holder(site)}/root{notify}"
@@ -90,7 +95,7 @@ def _start_daemon(site, program, command, log_path, uid):
         listener.bind(outside)
         os.chmod(outside, 0o666)
         listener.setblocking(False)
-        process = _spawn(site, program, command, log_path, uid, notify)
+        process = _spawn(site, program, command, log_path, uid, notify, locks_memory)
 
         def ready():
             try:
