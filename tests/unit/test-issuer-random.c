@@ -141,14 +141,15 @@ static void start_request(struct request *request)
 	}
 }
 
-/* A power cut may lose the report of what was delivered just before; then the same owner can have
- * the key for the same purpose again. */
-static void forget_reports(int site)
+/* A crash may lose the report of what was delivered just before, as if the helper had never made
+ * it; then the same owner can have the key for the same purpose again. A power cut loses what was
+ * not synced, kill -9 only what has just been reported. */
+static void forget_reports(int site, uint64_t window_usec)
 {
 	uint64_t now = pair_now();
 
 	for (size_t i = 0; i < KEYS; i++)
-		if (history[site][i].delivered_usec + 250 * USEC_PER_MSEC > now)
+		if (history[site][i].delivered_usec + window_usec > now)
 			history[site][i].delivered_usec = 0;
 }
 
@@ -159,8 +160,7 @@ static void crash(struct pair_site *site)
 	forget_requests(site);
 	pair_kill_site(site, how);
 	forget_requests(site);
-	if (how == MEMORY_CRASH_LOSE)
-		forget_reports(site == &pair.bob);
+	forget_reports(site == &pair.bob, (how == MEMORY_CRASH_LOSE ? 250 : 20) * USEC_PER_MSEC);
 	pair_start_site(site);
 	pair_connect(&pair);
 }
