@@ -22,15 +22,15 @@ static bool one_in(struct prng *prng, unsigned n)
 static void choose(struct prng *prng, struct explore_plan *plan)
 {
 	plan->steps = STEPS_MIN + (uint32_t)prng_below(prng, STEPS_MAX - STEPS_MIN);
-	plan->features = (one_in(prng, 5) ? WORLD_CONFIRM : 0) |
-			 (one_in(prng, 2) ? WORLD_REORDERS : 0) |
-			 (one_in(prng, 5) ? WORLD_END_OF_FILE : 0) |
-			 (one_in(prng, 6) ? WORLD_SMALL_STORE : 0) |
-			 (one_in(prng, 4) ? WORLD_NO_KEYRINGD : 0) |
-			 (one_in(prng, 4) ? WORLD_DISK_LOSSES : 0) |
-			 (one_in(prng, 2) ? WORLD_SMALL_JOURNAL : 0) |
-			 (one_in(prng, 3) ? WORLD_LIES : 0) | (one_in(prng, 4) ? WORLD_UNEQUAL : 0) |
-			 (one_in(prng, 3) ? WORLD_LENIENT_DEVICE : 0);
+	plan->features =
+		(one_in(prng, 5) ? WORLD_CONFIRM : 0) | (one_in(prng, 2) ? WORLD_REORDERS : 0) |
+		(one_in(prng, 5) ? WORLD_END_OF_FILE : 0) |
+		(one_in(prng, 6) ? WORLD_SMALL_STORE : 0) |
+		(one_in(prng, 4) ? WORLD_NO_KEYRINGD : 0) |
+		(one_in(prng, 3) ? WORLD_DISK_LOSSES : 0) |
+		(one_in(prng, 2) ? WORLD_SMALL_JOURNAL : 0) | (one_in(prng, 3) ? WORLD_LIES : 0) |
+		(one_in(prng, 4) ? WORLD_UNEQUAL : 0) |
+		(one_in(prng, 3) ? WORLD_LENIENT_DEVICE : 0);
 }
 
 static bool allows(uint32_t features, unsigned kind)
@@ -38,6 +38,7 @@ static bool allows(uint32_t features, unsigned kind)
 	switch ((enum world_fault)kind) {
 	case WORLD_WRONG_PROOF:
 	case WORLD_REPLAY:
+	case WORLD_FORGE_ANSWER:
 	case WORLD_WRONG_FIRST:
 		return features & WORLD_LIES;
 	case WORLD_DEVICE_UNEQUAL:

@@ -26,35 +26,67 @@ const struct explore_kind world_kinds[WORLD_FAULTS_] = {
 	[WORLD_DEVICE_UNEQUAL] = {"give unequal keys", 100, 0, false},
 	[WORLD_WRONG_PROOF] = {"forge a proof", 200, 8, false},
 	[WORLD_REPLAY] = {"replay a message", 200, 0, false},
+	[WORLD_FORGE_ANSWER] = {"forge an answer", 200, 8, false},
 	[WORLD_WRONG_FIRST] = {"forge a sequence number", 100, 64, false},
-	[WORLD_BACK_UP] = {"back up", 40, 0, true},
-	[WORLD_LOSE_DISK] = {"lose the disk", 20, 0, true},
+	[WORLD_BACK_UP] = {"back up", 300, 0, true},
+	[WORLD_LOSE_DISK] = {"lose the disk", 60, 0, true},
 };
 
-/* An old message again; a lie changes what the other end has to check. */
+/* What follows an overheard message, from somebody who has not seen what it has to prove. */
+static void forge_answer(struct world *world, struct world_message *lie, uint32_t argument)
+{
+	struct sync_message *message = &lie->message;
+	uint64_t next = world->sites[1].told_next[0];
+
+	if (message->kind == SYNC_SYN) {
+		message->kind = SYNC_SYN_ACK;
+		message->syn_ack.alpha_plus_one = argument;
+		message->syn_ack.beta = prng_next(&world->prng);
+		message->syn_ack.has_tag = false;
+	} else if (message->kind == SYNC_SYN_ACK) {
+		message->kind = SYNC_ACK;
+		message->ack.beta_plus_one = argument;
+		message->ack.first = next + argument % 2;
+		message->ack.count = 1 + argument;
+	}
+	lie->to = !lie->to;
+}
+
+static void change(struct world_message *lie, uint32_t argument)
+{
+	struct sync_message *message = &lie->message;
+
+	if (message->kind == SYNC_SYN) {
+		message->syn.alpha += argument + 1;
+	} else if (message->kind == SYNC_SYN_ACK) {
+		message->syn_ack.alpha_plus_one += argument + 1;
+	} else if (message->kind == SYNC_ACK) {
+		message->ack.beta_plus_one += argument + 1;
+		message->ack.first += argument % 2;
+	}
+}
+
 static void lie(struct world *world, unsigned kind, uint32_t argument)
 {
 	struct world_message lie = world->heard;
-	uint64_t wrong = kind == WORLD_WRONG_PROOF ? argument + 1 : 0;
 
 	if (!world->has_heard || !world->is_connected || lie.message.kind == SYNC_RESUME)
 		return;
-	if (lie.message.kind == SYNC_SYN) {
+	if (lie.message.kind == SYNC_SYN)
 		lie.message.syn.ids = lie.ids;
-		lie.message.syn.alpha += wrong;
-	} else if (lie.message.kind == SYNC_SYN_ACK) {
-		lie.message.syn_ack.alpha_plus_one += wrong;
-	} else if (lie.message.kind == SYNC_ACK) {
-		lie.message.ack.beta_plus_one += wrong;
-		if (wrong)
-			lie.message.ack.first += argument % 2;
-	}
+	if (kind == WORLD_WRONG_PROOF)
+		change(&lie, argument);
+	if (kind == WORLD_FORGE_ANSWER && lie.message.kind != SYNC_SYN &&
+	    lie.message.kind != SYNC_SYN_ACK)
+		return;
+	if (kind == WORLD_FORGE_ANSWER)
+		forge_answer(world, &lie, argument);
 	if (kind == WORLD_WRONG_FIRST && lie.message.kind != SYNC_ACK)
 		return;
 	if (kind == WORLD_WRONG_FIRST)
 		lie.message.ack.first += argument + 1000;
-	world_trace(world, "an old %s is sent again%s", sync_kind_name(lie.message.kind),
-		    wrong ? " with a wrong proof" : "");
+	world_trace(world, "somebody sends %s %llu: %s", sync_kind_name(lie.message.kind),
+		    (unsigned long long)lie.message.txn, world_kinds[kind].name);
 	network_post(world, &lie.message, lie.to, prng_below(&world->prng, LIE_DELAY_USEC));
 }
 
@@ -143,6 +175,7 @@ static void disturb(struct world *world, const struct explore_fault *fault)
 		break;
 	case WORLD_WRONG_PROOF:
 	case WORLD_REPLAY:
+	case WORLD_FORGE_ANSWER:
 	case WORLD_WRONG_FIRST:
 		lie(world, fault->kind, fault->argument);
 		break;

@@ -51,22 +51,45 @@ void keyringd_end(struct world_site *site)
 	self->state = KEYRINGD_DOWN;
 }
 
-/* The directory that linkd writes to now. */
-static bool look_at_store(struct world_site *site)
+/* Everything that the record names counts as issued. */
+static int note_taken(struct world_site *site)
 {
 	struct keyringd *self = &site->keyringd;
-	const char *directory = site->machine ? sync_machine_directory(site->machine) : "";
+	bool used[KEYRINGD_LINES];
+	int r;
+
+	r = issue_record_used(disk_of(site), &self->store.uuid, self->store.generation,
+			      ledger_first(site->world, self->store.generation), KEYRINGD_LINES,
+			      used);
+	for (size_t i = 0; r >= 0 && i < KEYRINGD_LINES; i++)
+		self->taken[i] |= used[i];
+	return r;
+}
+
+/* The directory that linkd writes to now, or wrote to last. */
+static int look_at_store(struct world_site *site)
+{
+	struct keyringd *self = &site->keyringd;
+	const char *directory = site->machine ? sync_machine_directory(site->machine)
+					      : self->directory;
 
 	if (directory[0] == '\0' || site->is_behind)
-		return false;
+		return 0;
 	if (self->has_store && str_equal(self->directory, directory))
-		return true;
+		return 1;
 	if (keyfile_store_read(disk_of(site), directory, &self->store) < 0)
-		return false;
-	snprintf(self->directory, sizeof(self->directory), "%s", directory);
+		return 0;
+	if (self->directory != directory)
+		snprintf(self->directory, sizeof(self->directory), "%s", directory);
 	self->has_store = true;
 	self->ahead[0] = self->ahead[1] = 0;
-	return true;
+	memset(self->taken, 0, sizeof(self->taken));
+	return note_taken(site) < 0 ? -EIO : 1;
+}
+
+static uint64_t next_line(const struct world_site *site)
+{
+	return site->told_next[site->keyringd.store.generation];
 }
 
 static int append(struct keyringd *self, enum issue_record_type type, const void *bytes,
@@ -110,7 +133,7 @@ static int run_ahead(struct world_site *site)
 	uint8_t bytes[ISSUE_RECORD_AHEAD_BYTES];
 	int r;
 
-	ahead.below = sync_machine_next(site->machine) + world_choose(RUN_AHEAD, site->world);
+	ahead.below = next_line(site) + world_choose(RUN_AHEAD, site->world);
 	if (ahead.below <= self->ahead[parity])
 		return 0;
 	for (uint64_t i = site->world->base; i < ahead.below; i++)
@@ -128,49 +151,46 @@ static int run_ahead(struct world_site *site)
 	return 0;
 }
 
+static uint8_t *taken(struct world_site *site, uint64_t sequence)
+{
+	uint64_t first = ledger_first(site->world, site->keyringd.store.generation);
+
+	if (sequence < first || sequence - first >= KEYRINGD_LINES)
+		return NULL;
+	return &site->keyringd.taken[sequence - first];
+}
+
 static uint64_t pick(struct world_site *site)
 {
 	struct world *world = site->world;
-	uint64_t next = sync_machine_next(site->machine), lowest = world->base;
+	uint64_t next = next_line(site);
+	uint64_t first = ledger_first(world, site->keyringd.store.generation), lowest = first;
 
 	switch (world_choose(3, world)) {
 	case 0: /* around the end */
-		return next - MIN(next - world->base, UINT64_C(2)) + world_choose(6, world);
+		return next - MIN(next - first, UINT64_C(2)) + world_choose(8, world);
 	case 1:
-		return world->base + world_choose((unsigned)(next - world->base) + 4, world);
+		return first + world_choose((unsigned)(next - first) + 8, world);
 	}
-	while (lowest < next &&
-	       *ledger_line(site, site->keyringd.store.generation, lowest) & LINE_RECORDED)
+	while (lowest < next && *taken(site, lowest))
 		lowest++;
 	return lowest;
-}
-
-/* Not in the record when keyringd looks: below a mark of its own life it keeps count itself. */
-static bool is_free(struct world_site *site, uint64_t sequence)
-{
-	const struct keyringd *self = &site->keyringd;
-	const uint8_t *line = ledger_line(site, self->store.generation, sequence);
-	bool used = true;
-
-	if (!line || *line & LINE_ISSUED)
-		return false;
-	if (sequence < self->ahead[sequence % 2])
-		return true;
-	return issue_record_used(disk_of(site), &self->store.uuid, self->store.generation, sequence,
-				 1, &used) >= 0 &&
-	       !used;
 }
 
 static int take(struct world_site *site)
 {
 	struct keyringd *self = &site->keyringd;
 	struct file_line line;
+	uint8_t *is_taken;
 	int r;
 
 	self->sequence = pick(site);
-	if (!world_read_line(site, self->directory, self->sequence, &line) ||
-	    line.kind != KEYFILE_LINE_KEY || !is_free(site, self->sequence))
+	is_taken = taken(site, self->sequence);
+	if (!is_taken || *is_taken ||
+	    !world_read_line(site, self->directory, self->sequence, &line) ||
+	    line.kind != KEYFILE_LINE_KEY)
 		return 0;
+	*is_taken = 1;
 	if (self->sequence < self->ahead[self->sequence % 2]) {
 		self->state = KEYRINGD_DURABLE;
 		return 0;
@@ -230,9 +250,10 @@ static int be_idle(struct world_site *site)
 {
 	static const struct keyfile_erase_handler handler = {.locate = locate, .erased = erased};
 	struct keyringd *self = &site->keyringd;
+	int r = look_at_store(site);
 
-	if (!look_at_store(site))
-		return 0;
+	if (r <= 0)
+		return r;
 	if (world_chance(site->world, 100))
 		return run_ahead(site);
 	if (world_chance(site->world, 150))

@@ -12,6 +12,8 @@
 
 struct world_site;
 
+#define KEYRINGD_LINES 2048 /* that it keeps count of */
+
 enum keyringd_state {
 	KEYRINGD_DOWN,
 	KEYRINGD_IDLE,
@@ -29,6 +31,7 @@ struct keyringd {
 	uint64_t sequence; /* the line at hand */
 	uint64_t restart_usec;
 	bool has_store;
+	uint8_t taken[KEYRINGD_LINES]; /* in this life, or by the record of an earlier one */
 };
 
 /* Its next step. Negative: the disk failed, and it has to stop. */

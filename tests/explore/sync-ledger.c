@@ -24,14 +24,14 @@ void ledger_begin(struct world *world)
 	world->generations = 0;
 }
 
-static uint64_t first_line(const struct world *world, unsigned generation)
+uint64_t ledger_first(const struct world *world, unsigned generation)
 {
 	return generation == 0 ? world->base : 0;
 }
 
 uint8_t *ledger_line(struct world_site *site, unsigned generation, uint64_t sequence)
 {
-	uint64_t first = first_line(site->world, generation);
+	uint64_t first = ledger_first(site->world, generation);
 
 	if (generation >= WORLD_MAX_GENERATIONS || sequence < first ||
 	    sequence - first >= WORLD_MAX_KEYS)
@@ -133,7 +133,7 @@ static void note_line(struct world_site *site, unsigned generation, uint64_t seq
 	}
 	*line |= LINE_TOLD;
 	position = (uint32_t)(line - site->lines[0]) + 1;
-	known = &world->serial_at[generation][sequence - first_line(world, generation)];
+	known = &world->serial_at[generation][sequence - ledger_first(world, generation)];
 	if (*known != 0 && *known != serial + 1)
 		world_violation(world, "line %" PRIu64 " is key %u at one side, %" PRIu64 " at %s",
 				sequence, *known - 1, serial, world_names[site->index]);
@@ -184,6 +184,8 @@ void ledger_linkd_started(struct world_site *site)
 
 	if (generation >= WORLD_MAX_GENERATIONS)
 		return;
+	if (sync_machine_directory(site->machine)[0] != '\0') /* may have begun without a word */
+		site->world->generations = MAX(site->world->generations, generation + UINT64_C(1));
 	for (uint64_t i = site->told_next[generation]; i < next; i++)
 		if (world_read_line(site, sync_machine_directory(site->machine), i, &line))
 			note_line(site, generation, i, line.serial);
@@ -212,7 +214,7 @@ void ledger_disk_lost(struct world_site *site)
 	struct world_site *other = &world->sites[!site->index];
 
 	for (unsigned i = 0; i < WORLD_MAX_GENERATIONS; i++) {
-		site->told_next[i] = first_line(world, i);
+		site->told_next[i] = ledger_first(world, i);
 		for (uint64_t k = 0; k < WORLD_MAX_KEYS; k++) {
 			uint32_t *known = &world->serial_at[i][k];
 
@@ -233,9 +235,9 @@ void ledger_linkd_starts(struct world_site *site)
 	char directory[KEYFILE_NAME_MAX];
 
 	for (unsigned i = 0; i < MIN(site->world->generations, UINT64_C(12)); i++)
-		for (uint64_t k = 0; k < site->told_next[i] - first_line(site->world, i) + 16;
+		for (uint64_t k = 0; k < site->told_next[i] - ledger_first(site->world, i) + 16;
 		     k++) {
-			uint64_t sequence = first_line(site->world, i) + k;
+			uint64_t sequence = ledger_first(site->world, i) + k;
 			uint8_t *state = ledger_line(site, i, sequence);
 			struct file_line line;
 
@@ -253,7 +255,7 @@ static void check_line(struct world_site *site, unsigned generation, const char 
 {
 	const char *name = world_names[site->index];
 	struct world *world = site->world;
-	uint64_t first = first_line(world, generation);
+	uint64_t first = ledger_first(world, generation);
 	uint8_t state = *ledger_line(site, generation, sequence);
 	struct file_line line;
 
@@ -301,9 +303,9 @@ void ledger_check_site(struct world_site *site)
 		return; /* RESUME tells what that means; the settled files are checked */
 	for (unsigned i = 0; i < MIN(world->generations, UINT64_C(12)); i++) {
 		directory_of(site, i, directory);
-		if (site->told_next[i] > first_line(world, i))
+		if (site->told_next[i] > ledger_first(world, i))
 			check_store(site, i, directory);
-		for (uint64_t k = first_line(world, i);
+		for (uint64_t k = ledger_first(world, i);
 		     k < site->told_next[i] && !world->violation[0]; k++)
 			check_line(site, i, directory, k);
 	}

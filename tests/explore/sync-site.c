@@ -192,27 +192,47 @@ void site_power_cut(struct world_site *site)
 	site_crash(site, world_chance(site->world, 400) ? MEMORY_CRASH_LOSE : MEMORY_CRASH_CHOOSE);
 }
 
+/* It stopped in the middle of a call, at the disk: alone or with all else. */
+static void stop_in_write(struct world_site *site, void (*kill)(struct world_site *site))
+{
+	if (world_chance(site->world, 300))
+		kill(site);
+	else if (world_chance(site->world, 400))
+		site_crash(site, MEMORY_CRASH_PROCESS);
+	else
+		site_power_cut(site);
+}
+
 /* A disk whose sync has failed keeps nothing of that file until the next boot: so that comes. */
-void site_heed(struct world_site *site, int r)
+static void heed(struct world_site *site, int r, const char *name,
+		 void (*kill)(struct world_site *site))
 {
 	struct world *world = site->world;
 
 	if (memory_storage_is_off(site->disk)) {
-		if (world_chance(world, 400))
-			site_crash(site, MEMORY_CRASH_PROCESS);
-		else
-			site_power_cut(site);
+		stop_in_write(site, kill);
 		return;
 	}
 	if (r >= 0)
 		return;
-	world_trace(world, "%s stops: %s", world_names[site->index], strerror(-r));
+	world_trace(world, "%s: %s stops: %s", world_names[site->index], name, strerror(-r));
 	if (r == -EBADMSG || (!site->is_disk_faulty && site->full_until == 0))
-		world_violation(world, "%s stops: %s", world_names[site->index], strerror(-r));
+		world_violation(world, "%s: %s stops: %s", world_names[site->index], name,
+				strerror(-r));
 	if (r == -ENOSPC)
-		site_crash(site, MEMORY_CRASH_PROCESS);
+		kill(site);
 	else
 		site_power_cut(site);
+}
+
+void site_heed(struct world_site *site, int r)
+{
+	heed(site, r, "linkd", site_kill_linkd);
+}
+
+void site_heed_keyringd(struct world_site *site, int r)
+{
+	heed(site, r, "keyringd", site_kill_keyringd);
 }
 
 /* Life */
@@ -352,11 +372,12 @@ void site_begin(struct world_site *site)
 {
 	site->machine = sync_machine_free(site->machine);
 	keyringd_end(site);
+	site->keyringd = (struct keyringd){};
 	memory_storage_reset(site->disk);
 	site->wants_flush = site->has_backup = site->is_attached = false;
 	site->is_behind = site->is_disk_faulty = false;
 	site->full_until = 0;
-	site->restart_usec = site->keyringd.restart_usec = 0;
+	site->restart_usec = 0;
 	site->wake_usec = site->attach_usec = site->notice_usec = UINT64_MAX;
 	memset(site->fetched, 0, sizeof(site->fetched));
 	if (site->world->base > 0)

@@ -110,7 +110,7 @@ static void step(struct world *world)
 			site_flush(site);
 		if (!(world->plan->features & WORLD_NO_KEYRINGD) && !world->is_disk_lost &&
 		    world_chance(world, 250))
-			site_heed(site, keyringd_step(site));
+			site_heed_keyringd(site, keyringd_step(site));
 		if (world->step % CHECK_INTERVAL == 0)
 			ledger_check_site(site);
 	}

@@ -38,6 +38,7 @@ enum world_fault {
 	WORLD_DEVICE_UNEQUAL, /* the next keys differ at the two sites */
 	WORLD_WRONG_PROOF,    /* a message that was sent comes again with a wrong proof */
 	WORLD_REPLAY,         /* a message that was sent comes again */
+	WORLD_FORGE_ANSWER,   /* an answer to a message that was overheard, its proof guessed */
 	WORLD_WRONG_FIRST,    /* ACK with another sequence number */
 	WORLD_BACK_UP,
 	WORLD_LOSE_DISK, /* a new one, or the backup */
@@ -191,6 +192,7 @@ void site_lose_disk(struct world_site *site);
 void site_flush(struct world_site *site);
 /* What a call of the machine or of keyringd says: a negative answer ends it. */
 void site_heed(struct world_site *site, int r);
+void site_heed_keyringd(struct world_site *site, int r);
 unsigned site_generation(const struct world_site *site);
 
 /* sync-ledger.c: what was promised */
@@ -198,6 +200,7 @@ void ledger_begin(struct world *world);
 void ledger_sent(struct world_site *site, const struct sync_message *message);
 void ledger_agreed(struct world_site *site, uint64_t first, const struct uuid *ids,
 		   const uint8_t *keys, size_t count);
+uint64_t ledger_first(const struct world *world, unsigned generation); /* line of an episode */
 /* NULL: out of range. */
 uint8_t *ledger_line(struct world_site *site, unsigned generation, uint64_t sequence);
 void ledger_linkd_starts(struct world_site *site);
