@@ -4,7 +4,6 @@
 #include <endian.h>
 
 #include "qkd-linkd/distill/sift.h"
-#include "qkd-linkd/distill/varint.h"
 
 #define HEADER_BYTES 12
 
@@ -23,6 +22,41 @@ static size_t bitmap_bytes(size_t count)
 	return (count + 7) / 8;
 }
 
+/* Two bytes, whatever the distance is up to 65535: a size that varied could not be foreseen by the
+ * processor, and detections come a few hundred slots apart. */
+static uint8_t *put_distance(uint8_t *to, uint64_t distance)
+{
+	uint16_t near = htole16(distance <= UINT16_MAX ? (uint16_t)distance : 0);
+
+	memcpy(to, &near, sizeof(near));
+	to += sizeof(near);
+	if (distance > UINT16_MAX) {
+		distance = htole64(distance);
+		memcpy(to, &distance, sizeof(distance));
+		to += sizeof(distance);
+	}
+	return to;
+}
+
+/* NULL when it does not end before end. */
+static inline const uint8_t *get_distance(const uint8_t *from, const uint8_t *end, uint64_t *ret)
+{
+	uint16_t near;
+
+	if (end - from < (ssize_t)sizeof(near))
+		return NULL;
+	memcpy(&near, from, sizeof(near));
+	from += sizeof(near);
+	*ret = le16toh(near);
+	if (near != 0)
+		return from;
+	if (end - from < (ssize_t)sizeof(*ret))
+		return NULL;
+	memcpy(ret, from, sizeof(*ret));
+	*ret = le64toh(*ret);
+	return from + sizeof(*ret);
+}
+
 ssize_t sift_announce(const struct detection *detections, size_t count,
 		      uint8_t ret_message[static SIFT_MAX_ANNOUNCE_BYTES])
 {
@@ -39,7 +73,7 @@ ssize_t sift_announce(const struct detection *detections, size_t count,
 	for (size_t i = 1; i < count; i++) {
 		if (detections[i].time <= detections[i - 1].time)
 			return -EINVAL;
-		to = varint_put(to, detections[i].time - detections[i - 1].time);
+		to = put_distance(to, detections[i].time - detections[i - 1].time);
 	}
 	bases = to;
 	bits = bases + bitmap_bytes(count);
@@ -79,7 +113,7 @@ static int parse(const uint8_t *message, size_t size_bytes, struct announcement 
 		return -EBADMSG;
 	ret->distances = at;
 	for (size_t i = 1; i < ret->count; i++) {
-		at = varint_get(at, end, &distance);
+		at = get_distance(at, end, &distance);
 		if (!at || distance == 0 || __builtin_add_overflow(slot, distance, &slot))
 			return -EBADMSG;
 	}
@@ -152,7 +186,7 @@ ssize_t sift_match(const struct detection *sent, size_t sent_count, const uint8_
 		bool test_bit = is_test && get_bit(a.bits, tests);
 
 		if (i > 0) {
-			at = varint_get(at, a.bases, &distance);
+			at = get_distance(at, a.bases, &distance);
 			slot += distance;
 		}
 		tests += is_test;

@@ -10,9 +10,9 @@
  * full. Neither intensities nor bits of the key basis are ever sent.
  *
  * Announcement: 8 bytes little endian, the first slot; 4 bytes, the count; for each further
- * detection the distance to the one before as a base-128 number, low groups first; one bit a
- * detection: test basis; one bit a detection of the test basis: its bit. Answer: one bit a
- * detection: it counts.
+ * detection the distance to the one before, 2 bytes, or 2 zeros and 8 bytes; one bit a detection:
+ * test basis; one bit a detection of the test basis: its bit. Answer: one bit a detection: it
+ * counts.
  */
 
 #include "common/macros.h"
