@@ -262,12 +262,15 @@ def tell_journals():
 
 def run(*lab_words):
     """The main function of a test; without words the lab is the cases' own affair."""
-    try:
-        if lab_words:
+    if lab_words:
+        try:
             lab("up", *lab_words, seconds=120)
-    except Failed as error:
-        print(f"not ok lab up {' '.join(lab_words)}: {str(error).splitlines()[0]}")
-        print(error, file=sys.stderr)
+        except Failed as error:
+            print(f"not ok lab up {' '.join(lab_words)}: {str(error).splitlines()[0]}")
+            print(error, file=sys.stderr)
+            sys.exit(1)  # a lab that could not come up has cleaned up; another one is not ours
+    elif status()["up"]:
+        print("not ok a lab is up already; scripts/lab down takes it away")
         sys.exit(1)
     try:
         failed = run_cases()
