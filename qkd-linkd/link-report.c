@@ -14,7 +14,7 @@
 
 static uint64_t keys_agreed(const struct link *link)
 {
-	return sync_machine_statistics(link->machine).keys_agreed;
+	return sync_machine_statistics(link->machine)[SYNC_STATISTIC_KEYS].total.integer;
 }
 
 /* Over the last one or two samples' time; falls towards 0 when nothing comes any more. */

@@ -35,6 +35,7 @@ static struct sync_txn *find_in_turn(const struct sync_machine *machine)
 /* Collects transactions in the order of their lines. */
 static int append_lines(struct sync_machine *machine, uint64_t *numbers, size_t *ret_count)
 {
+	uint64_t first = machine->store.next;
 	struct sync_txn *txn;
 	size_t count = 0;
 	int r;
@@ -48,7 +49,10 @@ static int append_lines(struct sync_machine *machine, uint64_t *numbers, size_t 
 		numbers[count++] = txn->number;
 	}
 	*ret_count = count;
-	return count > 0 ? keyfile_append_sync(machine->append) : 0;
+	if (count == 0)
+		return 0;
+	sync_count(machine, SYNC_STATISTIC_APPEND, machine->store.next - first);
+	return keyfile_append_sync(machine->append);
 }
 
 static int journal_applied(struct sync_machine *machine, const uint64_t *numbers, size_t count)
@@ -84,6 +88,17 @@ static int tell_synced(struct sync_machine *machine, const uint64_t *numbers, si
 	return 0;
 }
 
+static int sync_journal(struct sync_machine *machine, size_t applied)
+{
+	size_t group = applied;
+
+	for (size_t i = 0; i < machine->count; i++)
+		group += machine->txns[i]->state == SYNC_PREPARING ||
+			 machine->txns[i]->state == SYNC_COMMITTING;
+	sync_count(machine, SYNC_STATISTIC_GROUP, group);
+	return sync_journal_sync(machine->journal);
+}
+
 int sync_flush(struct sync_machine *machine)
 {
 	uint64_t numbers[SYNC_MAX_OPEN];
@@ -94,7 +109,7 @@ int sync_flush(struct sync_machine *machine)
 	if (r >= 0)
 		r = journal_applied(machine, numbers, count);
 	if (r >= 0 && sync_journal_is_dirty(machine->journal))
-		r = sync_journal_sync(machine->journal);
+		r = sync_journal(machine, count);
 	if (r < 0)
 		return r;
 	machine->needs_sync = false;

@@ -28,7 +28,7 @@ struct sync_machine {
 	struct sync_store store;
 	struct sync_txn *txns[SYNC_MAX_OPEN]; /* by number */
 	size_t count;
-	struct sync_statistics statistics;
+	struct statistic statistics[SYNC_STATISTIC_COUNT_];
 
 	enum sync_link link;
 	uint64_t session;
@@ -41,6 +41,12 @@ struct sync_machine {
 static inline uint64_t sync_now(const struct sync_machine *machine)
 {
 	return machine->ops->now(machine->userdata);
+}
+
+static inline void sync_count(struct sync_machine *machine, enum sync_statistic which,
+			      uint64_t value)
+{
+	statistics_update(&machine->statistics[which], value);
 }
 
 struct sync_txn *sync_find(const struct sync_machine *machine, uint64_t number);

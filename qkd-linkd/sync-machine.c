@@ -125,6 +125,7 @@ static int check_retry(struct sync_machine *machine, struct sync_txn *txn, uint6
 		return 0;
 	txn->backoff_usec = MIN(2 * txn->backoff_usec, SYNC_RETRY_MAX_USEC);
 	txn->retry_usec = now + txn->backoff_usec;
+	sync_count(machine, SYNC_STATISTIC_REPEATED, 1);
 	return sync_step(machine, &input);
 }
 
@@ -406,7 +407,7 @@ const char *sync_machine_directory(const struct sync_machine *machine)
 	return machine->store.directory;
 }
 
-struct sync_statistics sync_machine_statistics(const struct sync_machine *machine)
+struct statistic *sync_machine_statistics(struct sync_machine *machine)
 {
 	return machine->statistics;
 }

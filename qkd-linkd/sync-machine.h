@@ -20,6 +20,7 @@
 
 #include "common/storage.h"
 #include "drivers/driver.h"
+#include "qkd-linkd/sync-statistics.h"
 
 #define SYNC_RETRY_MIN_USEC    (1 * USEC_PER_SEC)  /* a message is repeated after this, doubling, */
 #define SYNC_RETRY_MAX_USEC    (30 * USEC_PER_SEC) /* up to this */
@@ -73,10 +74,6 @@ struct sync_ops {
 	void (*want_wake)(uint64_t deadline_usec, void *userdata); /* UINT64_MAX: no timer */
 };
 
-struct sync_statistics {
-	uint64_t keys_agreed, transactions, aborted, naks, distrusted, generations, unequal;
-};
-
 struct sync_machine;
 
 /* journal: directory of the file "journal"; keys: the keys directory; state: the service's home.
@@ -112,4 +109,5 @@ uint64_t sync_machine_next(const struct sync_machine *machine);
 uint64_t sync_machine_stock(struct sync_machine *machine);
 /* "" while there is no store. */
 const char *sync_machine_directory(const struct sync_machine *machine);
-struct sync_statistics sync_machine_statistics(const struct sync_machine *machine);
+/* SYNC_STATISTIC_COUNT_ of them; borrowed. */
+struct statistic *sync_machine_statistics(struct sync_machine *machine);

@@ -155,7 +155,7 @@ static int begin_generation(struct sync_machine *machine, const struct uuid *uui
 	r = open_directory(machine);
 	if (r < 0)
 		return r;
-	machine->statistics.generations++;
+	sync_count(machine, SYNC_STATISTIC_GENERATIONS, 1);
 	told.directory = machine->store.directory;
 	machine->ops->began(&told, why, dropped, machine->userdata);
 	return 0;

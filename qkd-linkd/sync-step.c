@@ -107,6 +107,7 @@ static int act_fetch(struct sync_machine *machine, const struct sync_input *inpu
 	new->alpha = message->syn.alpha;
 	new->count = (uint32_t)message->syn.count;
 	new->lines = new->count - machine->settings.confirm;
+	new->begun_usec = sync_now(machine);
 	new->ids = malloc(new->count * sizeof(*new->ids));
 	if (!new->ids)
 		return -ENOMEM;
@@ -130,6 +131,7 @@ static int act_begin(struct sync_machine *machine, const struct sync_input *inpu
 		return r;
 	new->count = (uint32_t)input->keys->count;
 	new->lines = new->count - machine->settings.confirm;
+	new->begun_usec = sync_now(machine);
 	machine->store.next_txn = new->number + 1;
 	*txn = machine->txns[machine->count++] = TAKE_PTR(new);
 	return 0;
@@ -184,13 +186,13 @@ static void pause_asking(struct sync_machine *machine)
 static int act_abort(struct sync_machine *machine, const struct sync_input *input,
 		     struct sync_txn *txn)
 {
-	machine->statistics.aborted++;
+	sync_count(machine, SYNC_STATISTIC_ABORTED, 1);
 	if (input->event == SYNC_EVENT_NAK) {
-		machine->statistics.naks++;
+		sync_count(machine, SYNC_STATISTIC_NAKS, 1);
 		pause_asking(machine);
 	}
 	if (input->guard == SYNC_UNEQUAL) {
-		machine->statistics.unequal++;
+		sync_count(machine, SYNC_STATISTIC_UNEQUAL, 1);
 		machine->ops->distrust(txn->number, "the devices gave different keys",
 				       machine->userdata);
 	}
@@ -198,10 +200,18 @@ static int act_abort(struct sync_machine *machine, const struct sync_input *inpu
 	return sync_journal_abort(machine->journal, txn);
 }
 
+/* One that was recovered began before this process did. */
+static void count_delivered(struct sync_machine *machine, const struct sync_txn *txn)
+{
+	sync_count(machine, SYNC_STATISTIC_TRANSACTIONS, 1);
+	sync_count(machine, SYNC_STATISTIC_KEYS, txn->lines);
+	if (!txn->is_recovered)
+		sync_count(machine, SYNC_STATISTIC_LATENCY, sync_now(machine) - txn->begun_usec);
+}
+
 static int act_deliver(struct sync_machine *machine, struct sync_txn *txn)
 {
-	machine->statistics.transactions++;
-	machine->statistics.keys_agreed += txn->lines;
+	count_delivered(machine, txn);
 	machine->pause_usec = 0;
 	machine->ops->agreed(txn->first, txn->keys->ids, txn->keys->keys->bytes, txn->lines,
 			     machine->userdata);
@@ -225,7 +235,7 @@ static const char *describe(const struct sync_input *input)
 
 static void distrust(struct sync_machine *machine, const struct sync_input *input)
 {
-	machine->statistics.distrusted++;
+	sync_count(machine, SYNC_STATISTIC_DISTRUSTED, 1);
 	machine->ops->distrust(input->number, describe(input), machine->userdata);
 }
 

@@ -24,6 +24,7 @@ struct sync_txn {
 	uint8_t tag[SYNC_TAG_BYTES]; /* with confirm: of the keys as this side has them */
 
 	bool is_recovered;     /* was in the journal when the daemon started */
+	uint64_t begun_usec;   /* when this process began it */
 	uint64_t retry_usec;   /* when to repeat; UINT64_MAX: not */
 	uint64_t backoff_usec; /* what the next repetition waits */
 	uint64_t limit_usec;   /* when LIMIT or HOLD comes; UINT64_MAX: not */
