@@ -11,7 +11,7 @@
 
 /* Tags between two saved states are fewer: each block makes one a direction, and its end a state.
  */
-#define DISTILL_WORKER_TAG_MARGIN (2 * DISTILL_MAX_WINDOW)
+#define DISTILL_WORKER_TAG_MARGIN (DISTILL_MAX_WINDOW + DISTILL_ANNOUNCE_WINDOW)
 
 enum distill_output_kind {
 	DISTILL_OUTPUT_FRAME,

@@ -58,10 +58,10 @@ static int write_state(struct link_distill *distill, const struct secret *state)
 	return r < 0 ? r : storage->ops->sync_directory(storage, ".");
 }
 
-static int save_state(struct link_distill *distill)
+static int save_state(struct link_distill *distill, uint64_t margin)
 {
 	_cleanup_(secret_freep) struct secret *state = NULL;
-	int r = wegman_carter_save(distill->authentication, DISTILL_WORKER_TAG_MARGIN, &state);
+	int r = wegman_carter_save(distill->authentication, margin, &state);
 
 	return r < 0 ? r : write_state(distill, state);
 }
@@ -168,7 +168,12 @@ struct link_distill *link_distill_free(struct link_distill *distill)
 void link_distill_end(struct link_distill *distill)
 {
 	distill->io = sd_event_source_disable_unref(distill->io);
-	distill->worker = distill_worker_free(distill->worker);
+	if (distill->worker) {
+		distill->worker = distill_worker_free(distill->worker);
+		/* No more tags, so none has to be given up for a crash. If this fails, the state on
+		 * disk gives some up. */
+		(void)save_state(distill, 0);
+	}
 	distill->has_said_hello = distill->has_heard_hello = distill->has_released = false;
 }
 
@@ -272,7 +277,7 @@ static int start_worker(struct link_distill *distill)
 		return 0;
 	r = wegman_carter_resume(distill->authentication, &distill->peer_position);
 	if (r >= 0)
-		r = save_state(distill);
+		r = save_state(distill, DISTILL_WORKER_TAG_MARGIN);
 	if (r >= 0)
 		r = distill_worker_new(&distill->config, &distill->source, distill->authentication,
 				       &distill->worker);

@@ -18,8 +18,8 @@
  *	B NEED		frames whose tags differ (2 each)
  *	A PATCH		their bits; VERIFY follows
  *	A SEED		the next BLOCK_WIRE_SEED_BYTES of the amplification's seed, or its rest
- *	A AMPLIFY	key length in bits (8), 1 when its first bits go to the authentication (1),
- *			tag number (8), tag (16)
+ *	A AMPLIFY	key length in bits (8), units of 32 bytes at its beginning that go to the
+ *			authentication (1), tag number (8), tag (16)
  *	B ACCEPT	tag number (8), tag (16)
  *	either DROP	reason (1), error rate in millionths (4)
  */

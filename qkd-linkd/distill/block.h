@@ -41,9 +41,9 @@ struct block {
 	uint64_t m_x[DETECTION_INTENSITIES_MAX];                /* A: errors by intensity */
 
 	uint64_t key_bits;
-	bool feeds_authentication;
-	uint64_t *seed;    /* of the amplification */
-	size_t seed_bytes; /* B: that have come */
+	unsigned authentication_units; /* of the key, at its beginning */
+	uint64_t *seed;                /* of the amplification */
+	size_t seed_bytes;             /* B: that have come */
 	/* In secret memory, for they depend on the authentication key. */
 	struct wegman_carter_stream *sent, *received;
 	struct distill_report report;

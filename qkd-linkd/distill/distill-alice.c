@@ -12,8 +12,8 @@
 #include "qkd-linkd/distill/verify-tag.h"
 
 #define EARLY_EFFICIENCY      1.05 /* of reconciliation, to see early that nothing will be left */
-#define MIN_KEY_BITS          (8 * (WEGMAN_CARTER_UNIT_BYTES + 8))
-#define AUTHENTICATION_TARGET 256   /* units kept in store */
+#define MIN_KEY_BITS          (8 * 2 * WEGMAN_CARTER_UNIT_BYTES) /* a unit and as much for use */
+#define AUTHENTICATION_TARGET 256                                /* units kept in store */
 #define EARLY_EPS             1e-10 /* to be sure before a block is full that it will be dropped */
 #define MAX_PATCHED_SHARE     64    /* at most one frame of so many, and two, are given away */
 
@@ -260,7 +260,7 @@ static int send_amplify(struct distill *distill, struct block *block)
 
 	block_wire_build(BLOCK_WIRE_AMPLIFY, 0, block->number, distill->frame);
 	block_wire_put64(payload, block->key_bits);
-	payload[8] = block->feeds_authentication;
+	payload[8] = (uint8_t)block->authentication_units;
 	wegman_carter_update(distill->authentication, block->sent, distill->frame, signed_bytes);
 	r = wegman_carter_sign(distill->authentication, block->sent, block->received, &number,
 			       tag + 8);
@@ -271,6 +271,16 @@ static int send_amplify(struct distill *distill, struct block *block)
 	block->stage = BLOCK_FINISHING;
 	return distill->handler.send(distill->frame, signed_bytes + 8 + WEGMAN_CARTER_TAG_BYTES,
 				     distill->userdata);
+}
+
+/* What the store of pads lacks, but at most half of the block's key. */
+static unsigned units_wanted(const struct distill *distill, uint64_t key_bits)
+{
+	size_t left = wegman_carter_send_left(distill->authentication);
+	uint64_t units = left < AUTHENTICATION_TARGET ? AUTHENTICATION_TARGET - left : 0;
+
+	units = MIN(units, key_bits / 2 / (8 * WEGMAN_CARTER_UNIT_BYTES));
+	return (unsigned)MIN(units, (uint64_t)DISTILL_MAX_UNITS);
 }
 
 static int finish_block(struct distill *distill, struct block *block)
@@ -286,8 +296,7 @@ static int finish_block(struct distill *distill, struct block *block)
 		return distill_drop(distill, block, BLOCK_DROP_KEY_LENGTH);
 	if (wegman_carter_send_left(distill->authentication) == 0)
 		return distill_drop(distill, block, BLOCK_DROP_NO_PADS);
-	block->feeds_authentication = wegman_carter_send_left(distill->authentication) <
-				      AUTHENTICATION_TARGET;
+	block->authentication_units = units_wanted(distill, block->key_bits);
 	r = send_seed(distill, block);
 	return r < 0 ? r : send_amplify(distill, block);
 }

@@ -294,10 +294,10 @@ static int on_patch(struct block *block, const struct block_wire *wire)
 
 static bool is_key_length(const struct block *block)
 {
-	size_t least = block->feeds_authentication ? WEGMAN_CARTER_UNIT_BYTES : 0;
+	size_t least = block->authentication_units * WEGMAN_CARTER_UNIT_BYTES;
 
-	return block->key_bits % 8 == 0 && block->key_bits / 8 > least &&
-	       block->key_bits < block->key.bit_count;
+	return block->authentication_units <= DISTILL_MAX_UNITS && block->key_bits % 8 == 0 &&
+	       block->key_bits / 8 > least && block->key_bits < block->key.bit_count;
 }
 
 /* Signs first, so that a key that cannot be told to Alice is never handed out. */
@@ -356,7 +356,7 @@ static int on_amplify(struct distill *distill, struct block *block, const struct
 	if (r < 0)
 		return r;
 	block->key_bits = block_wire_get64(wire->payload);
-	block->feeds_authentication = wire->payload[8] == 1;
+	block->authentication_units = wire->payload[8];
 	if (!is_key_length(block))
 		return -EBADMSG;
 	return accept(distill, block);

@@ -254,15 +254,26 @@ static int amplify(struct distill *distill, struct block *block, struct secret *
 	return 0;
 }
 
+static int feed_authentication(struct distill *distill, const struct block *block,
+			       const struct secret *key)
+{
+	int r = 0;
+
+	for (unsigned i = 0; i < block->authentication_units && r >= 0; i++)
+		r = wegman_carter_add_unit(distill->authentication,
+					   key->bytes + i * WEGMAN_CARTER_UNIT_BYTES);
+	return r;
+}
+
 int distill_release(struct distill *distill, struct block *block)
 {
 	_cleanup_(secret_freep) struct secret *whole = NULL, *key = NULL;
-	size_t skip = block->feeds_authentication ? WEGMAN_CARTER_UNIT_BYTES : 0;
+	size_t skip = block->authentication_units * WEGMAN_CARTER_UNIT_BYTES;
 	uint32_t number = block->number;
 	int r = amplify(distill, block, &whole);
 
-	if (r >= 0 && skip > 0)
-		r = wegman_carter_add_unit(distill->authentication, whole->bytes);
+	if (r >= 0)
+		r = feed_authentication(distill, block, whole);
 	if (r >= 0)
 		r = secret_new_copy(whole->bytes + skip, block->key_bits / 8 - skip, &key);
 	if (r < 0)

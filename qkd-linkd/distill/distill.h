@@ -25,7 +25,10 @@
 #define DISTILL_QUEUE_DETECTIONS  (1u << 20)
 #define DISTILL_MAX_VERIFICATIONS 3
 #define DISTILL_MAX_ERROR_RATE    0.11 /* h(e) = 1/2: single photons give no key above it */
-#define DISTILL_ALARM_AFTER       3
+/* A block gives back more than the one unit it uses while the store is low: interruptions cost
+ * some. */
+#define DISTILL_MAX_UNITS   16
+#define DISTILL_ALARM_AFTER 3
 
 enum distill_bound {
 	DISTILL_BOUND_LIM,        /* three intensities */

@@ -265,7 +265,7 @@ Test(distill, authentication_key_is_replenished_and_never_shrinks_in_the_long_ru
 	cr_assert_eq(loopback_new(&optics, &config, 3, &handler, &outcome, &loopback), 0);
 	wc = loopback_authentication(loopback, WEGMAN_CARTER_ALICE);
 	cr_assert_eq(loopback_run(loopback, 40, UINT64_MAX), 0);
-	cr_expect_geq(wegman_carter_send_left(wc), 64 - DISTILL_MAX_WINDOW);
+	cr_expect_geq(wegman_carter_send_left(wc), 200); /* it began with 64 */
 	outcome_done(&outcome);
 }
 
