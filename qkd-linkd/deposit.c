@@ -21,6 +21,7 @@ struct deposit {
 	struct pool *pool;
 	char peer[NAME_MAX_CHARS + 1];
 	size_t cap[HALVES], in_pool[HALVES];
+	uint64_t total;
 	struct slot *slots; /* open addressing, a power of two, at most half full */
 	size_t slot_count, unknown;
 	uint64_t counted_usec, quota_usec; /* quota_usec: no try before */
@@ -144,8 +145,10 @@ static int add_one(struct deposit *deposit, unsigned half, const struct uuid *id
 			return r;
 	}
 	r = pool_deposit(deposit->pool, deposit->peer, id, key, key_bytes);
-	if (r >= 0)
+	if (r >= 0) {
+		deposit->total++;
 		return insert(deposit, id, half);
+	}
 	if (r != -EDQUOT && r != -ENOSPC)
 		return r;
 	deposit->quota_usec = now_usec + DEPOSIT_AFTER_FULL_USEC;
@@ -163,6 +166,11 @@ int deposit_add(struct deposit *deposit, uint64_t first, const struct uuid *ids,
 			return r;
 	}
 	return 0;
+}
+
+uint64_t deposit_total(const struct deposit *deposit)
+{
+	return deposit->total;
 }
 
 size_t deposit_count(const struct deposit *deposit)

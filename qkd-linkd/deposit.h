@@ -28,3 +28,5 @@ DEFINE_CLEANUP(struct deposit *, deposit_free);
 int deposit_add(struct deposit *deposit, uint64_t first, const struct uuid *ids,
 		const uint8_t *keys, size_t count, size_t key_bytes, uint64_t now_usec);
 size_t deposit_count(const struct deposit *deposit);
+/* Keys deposited since deposit_new(). */
+uint64_t deposit_total(const struct deposit *deposit);

@@ -28,6 +28,7 @@ struct distilled_device {
 	sd_event_source *serve, *wait;
 	bool has_peer, asked_for_light, alarm;
 	double error_rate;
+	struct statistic statistics[DISTILL_STATISTIC_COUNT_];
 	struct log_ratelimit drop_limit;
 };
 
@@ -221,6 +222,7 @@ static void on_report(const struct distill_report *report, void *userdata)
 	unsigned suppressed;
 
 	d->error_rate = report->error_rate;
+	distill_statistics_count(d->statistics, report);
 	if (report->drop != BLOCK_DROP_NONE && !log_ratelimit_pass(&d->drop_limit, &suppressed))
 		return;
 	if (report->drop != BLOCK_DROP_NONE)
@@ -240,6 +242,7 @@ static void on_alarm(bool raised, void *userdata)
 	struct distilled_device *d = userdata;
 
 	d->alarm = raised;
+	statistics_set(&d->statistics[DISTILL_STATISTIC_ALARM], raised);
 	log_event(raised ? LOG_ALERT : LOG_NOTICE, EVENT_DISTILL_ALARM, NULL,
 		  raised ? "Too many blocks in a row gave no key: the line is noisy or tapped"
 			 : "Blocks give key again");
@@ -294,6 +297,11 @@ int distilled_device_receive(struct device *device, const uint8_t *bytes, size_t
 bool distilled_device_is(const struct device *device)
 {
 	return device->driver == &distilled_driver;
+}
+
+struct statistic *distilled_device_statistics(struct device *device)
+{
+	return from_device(device)->statistics;
 }
 
 bool distilled_device_alarm(const struct device *device)

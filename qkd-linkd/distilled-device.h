@@ -9,6 +9,7 @@
 
 #include "common/storage.h"
 #include "drivers/driver.h"
+#include "qkd-linkd/distill-statistics.h"
 
 struct distilled_device_settings {
 	struct storage *storage; /* borrowed: the link's directory, for the authentication key */
@@ -34,5 +35,7 @@ void distilled_device_disconnected(struct device *device);
 int distilled_device_receive(struct device *device, const uint8_t *bytes, size_t size_bytes);
 
 bool distilled_device_is(const struct device *device);
+/* DISTILL_STATISTIC_COUNT_ of them. */
+struct statistic *distilled_device_statistics(struct device *device);
 bool distilled_device_alarm(const struct device *device);
 double distilled_device_error_rate(const struct device *device); /* of the last block; 0: none */

@@ -10,6 +10,7 @@
 #include <systemd/sd-bus.h>
 
 #include "common/log.h"
+#include "common/statistics-bus.h"
 
 #define OBJECT      "/org/qkd/Link1"
 #define INTERFACE   "org.qkd.Link1"
@@ -144,6 +145,7 @@ static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error
 
 	log_warning("The bus daemon is gone; trying to reach it again");
 	bus->is_connected = false;
+	statistics_bus_forget(link_statistics_bus(bus->link), bus->bus);
 	sd_bus_detach_event(bus->bus);
 	bus->bus = sd_bus_close_unref(bus->bus);
 	return retry_later(bus);
@@ -192,6 +194,8 @@ static int prepare(struct link_bus *bus)
 		r = match_local(bus, "Disconnected", on_disconnected);
 	if (r >= 0)
 		r = sd_bus_add_object_vtable(bus->bus, NULL, OBJECT, INTERFACE, vtable, bus);
+	if (r >= 0)
+		r = statistics_bus_attach(link_statistics_bus(bus->link), bus->bus);
 	if (r >= 0)
 		r = sd_bus_start(bus->bus);
 	if (r >= 0)

@@ -17,8 +17,26 @@
 
 struct fetch_call {
 	struct link_device *device;
-	uint64_t txn;
+	uint64_t txn, begun_usec;
 	bool is_used;
+};
+
+#define COUNTER(n, u, h)                                                  \
+	{                                                                 \
+		"device." n, STATISTICS_COUNTER, STATISTICS_INTEGER, u, h \
+	}
+
+const struct statistics_definition link_device_definitions[LINK_DEVICE_STATISTIC_COUNT_] = {
+	[LINK_DEVICE_STATISTIC_STATE] =
+		{"device.state", STATISTICS_GAUGE, STATISTICS_INTEGER, "",
+		 "0 inactive, 1 listening, 2 connected, 3 ready, 4 session"},
+	[LINK_DEVICE_STATISTIC_SESSIONS] = COUNTER("sessions", "sessions", "sessions that began"),
+	[LINK_DEVICE_STATISTIC_KEYS] = COUNTER("keys", "keys", "keys that the device gave"),
+	[LINK_DEVICE_STATISTIC_EMPTY] =
+		COUNTER("empty", "calls", "calls answered that there is no key just now"),
+	[LINK_DEVICE_STATISTIC_FAILURES] = COUNTER("failures", "calls", "calls that failed"),
+	[LINK_DEVICE_STATISTIC_LATENCY] = {"device.latency", STATISTICS_SUMMARY, STATISTICS_TIME,
+					   "seconds", "from a call for keys to its answer"},
 };
 
 struct link_device {
@@ -34,11 +52,27 @@ struct link_device {
 	sd_event_source *timer, *pause;
 	uint64_t backoff_usec, failed_usec;
 	unsigned asked;
+	uint64_t asked_usec[DRIVER_MAX_CALLS]; /* a ring: calls are answered about in order */
+	unsigned asked_next;
+	struct statistic statistics[LINK_DEVICE_STATISTIC_COUNT_];
 	struct fetch_call fetches[DRIVER_MAX_CALLS];
 	char error[REASON_MAX];
 };
 
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata);
+
+static void count(struct link_device *device, enum link_device_statistic which, uint64_t value)
+{
+	statistics_update(&device->statistics[which], value);
+}
+
+static uint64_t now_usec(const struct link_device *device)
+{
+	uint64_t now = 0;
+
+	sd_event_now(device->event, CLOCK_MONOTONIC, &now);
+	return now;
+}
 
 static void start_later(struct link_device *device, uint64_t usec)
 {
@@ -87,6 +121,7 @@ static void on_state(struct device *inner, enum device_state state, void *userda
 	struct link_device *device = userdata;
 
 	if (state == DEVICE_SESSION_STARTED) {
+		count(device, LINK_DEVICE_STATISTIC_SESSIONS, 1);
 		device->backoff_usec = LINK_DEVICE_BACKOFF_MIN_USEC;
 		device->failed_usec = LINK_DEVICE_FAILED_USEC;
 	}
@@ -154,18 +189,22 @@ static void pause_asking(struct link_device *device, uint64_t usec)
 static void call_failed(struct link_device *device, int result, const char *reason)
 {
 	if (result == -EAGAIN) {
+		count(device, LINK_DEVICE_STATISTIC_EMPTY, 1);
 		pause_asking(device, LINK_DEVICE_AGAIN_USEC);
 		return;
 	}
 	if (result == -ECANCELED)
 		return;
+	count(device, LINK_DEVICE_STATISTIC_FAILURES, 1);
 	complain(device, result, reason);
 	pause_asking(device, device->failed_usec);
 	device->failed_usec = MIN(2 * device->failed_usec, LINK_DEVICE_BACKOFF_MAX_USEC);
 }
 
-static void call_worked(struct link_device *device)
+static void call_worked(struct link_device *device, size_t keys, uint64_t begun_usec)
 {
+	count(device, LINK_DEVICE_STATISTIC_KEYS, keys);
+	count(device, LINK_DEVICE_STATISTIC_LATENCY, now_usec(device) - begun_usec);
 	device->failed_usec = LINK_DEVICE_FAILED_USEC;
 	device->error[0] = '\0';
 }
@@ -174,13 +213,15 @@ static void on_keys(struct device *inner, int result, struct key_batch *batch, c
 		    void *userdata)
 {
 	struct link_device *device = userdata;
+	uint64_t begun_usec;
 
+	begun_usec = device->asked_usec[(device->asked_next - device->asked) % DRIVER_MAX_CALLS];
 	device->asked--;
 	if (result < 0) {
 		call_failed(device, result, reason);
 		return;
 	}
-	call_worked(device);
+	call_worked(device, batch->count, begun_usec);
 	device->handler.on_keys(batch, device->userdata);
 }
 
@@ -196,8 +237,15 @@ void link_device_ask(struct link_device *device, unsigned calls, size_t keys)
 			call_failed(device, r, strerror(-r));
 			return;
 		}
+		device->asked_usec[device->asked_next++ % DRIVER_MAX_CALLS] = now_usec(device);
 		device->asked++;
 	}
+}
+
+static void fetch_failed(struct link_device *device, int result, const char *reason)
+{
+	count(device, LINK_DEVICE_STATISTIC_FAILURES, 1);
+	complain(device, result, reason);
 }
 
 static void on_fetched(struct device *inner, int result, struct key_batch *batch,
@@ -208,9 +256,9 @@ static void on_fetched(struct device *inner, int result, struct key_batch *batch
 
 	call->is_used = false;
 	if (result >= 0)
-		call_worked(device);
+		call_worked(device, batch->count, call->begun_usec);
 	else if (result != -EAGAIN && result != -ECANCELED)
-		complain(device, result, reason);
+		fetch_failed(device, result, reason);
 	device->handler.on_fetched(call->txn, result, batch, device->userdata);
 }
 
@@ -223,7 +271,8 @@ int link_device_fetch(struct link_device *device, uint64_t txn, const struct uui
 
 		if (call->is_used)
 			continue;
-		*call = (struct fetch_call){.device = device, .txn = txn};
+		*call = (struct fetch_call){
+			.device = device, .txn = txn, .begun_usec = now_usec(device)};
 		r = device->driver->get_keys_by_id(device->device, ids, count, on_fetched, call);
 		call->is_used = r >= 0;
 		return r;
@@ -351,6 +400,11 @@ const char *link_device_driver(const struct link_device *device)
 uint32_t link_device_key_bits(const struct link_device *device)
 {
 	return device->url->key_bits;
+}
+
+struct statistic *link_device_statistics(struct link_device *device)
+{
+	return device->statistics;
 }
 
 const char *link_device_error(const struct link_device *device)

@@ -6,6 +6,7 @@
  * under way. Knows nothing of the peer or of transactions but their numbers.
  */
 
+#include "common/statistics.h"
 #include "drivers/driver.h"
 #include "qkd-linkd/distilled-device.h"
 
@@ -13,6 +14,17 @@
 #define LINK_DEVICE_BACKOFF_MAX_USEC (60 * USEC_PER_SEC)
 #define LINK_DEVICE_AGAIN_USEC       (20 * USEC_PER_MSEC) /* after an empty answer */
 #define LINK_DEVICE_FAILED_USEC      (1 * USEC_PER_SEC)   /* after a failed call, doubling */
+
+enum link_device_statistic {
+	LINK_DEVICE_STATISTIC_STATE,
+	LINK_DEVICE_STATISTIC_SESSIONS,
+	LINK_DEVICE_STATISTIC_KEYS,
+	LINK_DEVICE_STATISTIC_EMPTY,
+	LINK_DEVICE_STATISTIC_FAILURES,
+	LINK_DEVICE_STATISTIC_LATENCY,
+	LINK_DEVICE_STATISTIC_COUNT_,
+};
+extern const struct statistics_definition link_device_definitions[LINK_DEVICE_STATISTIC_COUNT_];
 
 struct link_device;
 
@@ -49,4 +61,6 @@ enum device_state link_device_state(const struct link_device *device);
 const char *link_device_id(const struct link_device *device);
 const char *link_device_driver(const struct link_device *device);
 uint32_t link_device_key_bits(const struct link_device *device);
+/* LINK_DEVICE_STATISTIC_COUNT_ of them; the state is whoever reads it's to set. */
+struct statistic *link_device_statistics(struct link_device *device);
 const char *link_device_error(const struct link_device *device); /* the last; "" for none */

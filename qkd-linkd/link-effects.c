@@ -54,12 +54,16 @@ static int effect_fetch(uint64_t txn, const struct uuid *ids, size_t count, void
 static void deposit(struct link *link, uint64_t first, const struct uuid *ids, const uint8_t *keys,
 		    size_t count)
 {
+	uint64_t before;
 	int r;
 
 	if (!link->deposit)
 		return;
+	before = deposit_total(link->deposit);
 	r = deposit_add(link->deposit, first, ids, keys, count,
 			link_device_key_bits(link->device) / 8, link_now(link));
+	statistics_update(&link->statistics.values[LINK_STATISTIC_DEPOSITED],
+			  deposit_total(link->deposit) - before);
 	if (r > 0)
 		log_event(LOG_WARNING, EVENT_QUOTA_TOO_SMALL, NULL,
 			  "The quota for keys of this user is used up; no deposits for a minute");
@@ -130,6 +134,7 @@ static void effect_connected(void *userdata)
 	struct link *link = userdata;
 	struct log_fields fields = {.peer = link->config->peer};
 
+	statistics_update(&link->statistics.values[LINK_STATISTIC_CONNECTIONS], 1);
 	log_event(LOG_INFO, EVENT_PEER_CONNECTED, &fields,
 		  "Connected with %s; %u transactions are open, line %" PRIu64 " is next",
 		  link->config->peer, sync_machine_open(link->machine),

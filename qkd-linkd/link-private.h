@@ -3,7 +3,8 @@
 
 /*
  * What the parts of the manager share: link.c (the parts and their events), link-effects.c (what
- * the sync machine wants done), link-report.c (status, signals, what is told outside).
+ * the sync machine wants done), link-report.c (status, signals, what is told outside),
+ * link-statistics.c.
  */
 
 #include "qkd-linkd/link.h"
@@ -13,6 +14,7 @@
 #include "qkd-linkd/link-bus.h"
 #include "qkd-linkd/link-device.h"
 #include "qkd-linkd/link-peer.h"
+#include "qkd-linkd/link-statistics.h"
 #include "qkd-linkd/sync-machine.h"
 
 struct link_sample {
@@ -38,6 +40,7 @@ struct link {
 	uint64_t agreed_first, agreed_count, signalled_usec;
 	struct link_sample samples[2]; /* for the rate: older, newer */
 	struct log_ratelimit violation_limit;
+	struct link_statistics statistics;
 };
 
 /* link.c */

@@ -66,14 +66,17 @@ void link_status(struct link *link, struct link_status *ret)
 
 static void notify_status(struct link *link)
 {
+	uint64_t stock = sync_machine_stock(link->machine);
 	struct link_status status;
 
+	statistics_sample(&link->statistics.set, link_now(link));
+	statistics_set(&link->statistics.values[LINK_STATISTIC_STOCK], stock);
 	link_status(link, &status);
 	sd_notifyf(false,
 		   "STATUS=%s, %s with %s; %.0f keys/s, %" PRIu64 " lines in stock, %" PRIu64
 		   " in the pool",
 		   status.state, status.connected ? "connected" : "not connected", status.peer,
-		   status.keys_per_second, sync_machine_stock(link->machine), status.in_pool);
+		   status.keys_per_second, stock, status.in_pool);
 }
 
 static int on_status(sd_event_source *source, uint64_t usec, void *userdata)

@@ -48,13 +48,27 @@ void link_pump(struct link *link)
 
 /* Flush */
 
+/* Of this moment, not of the loop's iteration. */
+static uint64_t clock_usec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
+}
+
 static void flush(struct link *link)
 {
+	uint64_t begun_usec;
+
 	link->wants_flush = false;
 	sd_event_source_set_enabled(link->flush, SD_EVENT_OFF);
 	if (link->is_ending)
 		return;
+	begun_usec = clock_usec();
 	link_check(link, sync_machine_flush(link->machine));
+	statistics_update(&link->statistics.values[LINK_STATISTIC_FLUSH],
+			  clock_usec() - begun_usec);
 	link_tell_agreed(link);
 	link_pump(link);
 }
@@ -336,6 +350,8 @@ static int open_parts(struct link *link)
 	}
 	open_pool(link);
 	r = link_peer_new(link->event, link->config, &peer_handler, link, &link->peer);
+	if (r >= 0)
+		r = link_statistics_open(link);
 	if (r >= 0 && !str_equal(link->config->bus, "none"))
 		r = link_bus_new(link->event, link->config->bus, link, &link->bus);
 	return r;
@@ -384,6 +400,7 @@ struct link *link_free(struct link *link)
 	}
 	link->is_ending = true;
 	link_bus_free(link->bus);
+	link_statistics_close(link);
 	link_peer_free(link->peer);
 	link_device_free(link->device);
 	sync_machine_free(link->machine);

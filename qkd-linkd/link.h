@@ -40,3 +40,4 @@ void link_stop(struct link *link);
 /* SIGHUP: what can change while it runs. */
 void link_reload(struct link *link);
 void link_status(struct link *link, struct link_status *ret);
+struct statistics_bus *link_statistics_bus(struct link *link); /* borrowed */
