@@ -86,9 +86,10 @@ static int directory_open(struct storage *storage, const char *name, int flags)
 		mode |= O_CREAT | (flags & STORAGE_EXCLUSIVE ? O_EXCL : 0);
 	fd = open_beneath(root_of(storage), name, mode | O_NOCTTY | O_NONBLOCK,
 			  mode & O_CREAT ? 0600 : 0);
-	/* After a failed fsync(2) the page cache may hold as clean what the disk never got: whoever
-	 * recovers has to read the disk. */
-	if (fd >= 0)
+	/* After a failed fsync(2) the page cache may hold as clean what the disk never got. Only
+	 * for recovery, because dropping the cache starts writeback, and a sync elsewhere waits for
+	 * it. */
+	if (fd >= 0 && flags & STORAGE_FROM_DISK)
 		(void)posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 	return fd;
 }

@@ -21,6 +21,7 @@ enum storage_open_flags {
 	STORAGE_WRITE = 1 << 1,     /* read and write */
 	STORAGE_CREATE = 1 << 2,    /* with WRITE: make it when absent */
 	STORAGE_EXCLUSIVE = 1 << 3, /* with CREATE: -EEXIST when present */
+	STORAGE_FROM_DISK = 1 << 4, /* for recovery: read what the disk holds, not a cache of it */
 };
 
 struct storage_ops {

@@ -211,7 +211,8 @@ static int open_existing(struct wal *wal, wal_replay_t replay, void *userdata)
 	struct wal_end end;
 	int r;
 
-	wal->file = wal->storage->ops->open(wal->storage, wal->name, STORAGE_WRITE);
+	wal->file =
+		wal->storage->ops->open(wal->storage, wal->name, STORAGE_WRITE | STORAGE_FROM_DISK);
 	if (wal->file < 0)
 		return wal->file;
 	r = wal_replay_file(wal->storage, wal->file, wal->kind, false, replay, userdata, &end);

@@ -117,7 +117,7 @@ static int find_present(struct keyfile_append *append)
 		uint64_t size_bytes = 0;
 		int lines, ids, r;
 
-		r = open_pair(append, number, STORAGE_READ, &lines, &ids);
+		r = open_pair(append, number, STORAGE_READ | STORAGE_FROM_DISK, &lines, &ids);
 		if (r == -ENOENT)
 			return 0;
 		if (r < 0)
