@@ -7,6 +7,8 @@
 
 #include "common/statistics.h"
 
+#include <time.h>
+
 #include "common/statistics-filter.h"
 
 static const char *const kind_names[] = {
@@ -49,6 +51,14 @@ bool statistics_name_is_valid(const char *name)
 			return false;
 	}
 	return !begins;
+}
+
+uint64_t statistics_clock_usec(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
 void statistics_init(struct statistics *set, uint64_t now_usec)

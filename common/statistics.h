@@ -94,6 +94,9 @@ static inline void statistics_set_real(struct statistic *statistic, double value
 		statistics_update_real(statistic, value);
 }
 
+/* For what is measured: CLOCK_MONOTONIC of this moment, not of the loop's iteration. */
+uint64_t statistics_clock_usec(void);
+
 struct statistics_label {
 	const char *name; /* [a-z][a-z0-9_]* */
 	const char *value;

@@ -246,7 +246,16 @@ int bus_api_attach(struct bus_api *api, sd_bus *bus)
 	r = sd_bus_add_node_enumerator(bus, NULL, BUS_API_STORE_PATH, list_stores, api);
 	if (r < 0)
 		return r;
-	return sd_bus_add_object_manager(bus, NULL, BUS_API_PATH);
+	r = sd_bus_add_object_manager(bus, NULL, BUS_API_PATH);
+	if (r < 0 || !api->statistics)
+		return r;
+	return statistics_bus_attach(api->statistics, bus);
+}
+
+void bus_api_forget(struct bus_api *api, sd_bus *bus)
+{
+	bus_calls_forget(&api->calls, bus);
+	statistics_bus_forget(api->statistics, bus);
 }
 
 int bus_api_emit_label_reserved(sd_bus *bus, const char *peer, const char *label,

@@ -9,6 +9,7 @@
 #include <systemd/sd-bus.h>
 
 #include "bus-call.h"
+#include "common/statistics-bus.h"
 #include "keyringd-links.h"
 
 #define BUS_API_NAME         "org.qkd.Keyring1"
@@ -29,12 +30,15 @@ struct bus_api {
 	bool kernel_shared;
 	struct issuer *issuer;
 	struct bus_calls calls;
-	struct keyringd_links *links; /* NULL while there is no bus with linkd on it */
+	struct statistics_bus *statistics; /* or NULL; borrowed */
+	struct keyringd_links *links;      /* NULL while there is no bus with linkd on it */
 	struct bus_api_store stores[ISSUE_MAX_PEERS];
 };
 
 /* The slots float: they go with the bus. */
 int bus_api_attach(struct bus_api *api, sd_bus *bus);
+/* The connection ends: nothing is done for whoever called over it any more. */
+void bus_api_forget(struct bus_api *api, sd_bus *bus);
 int bus_api_emit_label_reserved(sd_bus *bus, const char *peer, const char *label,
 				const struct uuid *id);
 int bus_api_emit_low_water(sd_bus *bus, const char *peer, uint64_t available);

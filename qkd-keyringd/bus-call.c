@@ -10,6 +10,20 @@
 
 #include "request-text.h"
 
+#define COUNTER(n, u, h)                                               \
+	{                                                              \
+		"bus." n, STATISTICS_COUNTER, STATISTICS_INTEGER, u, h \
+	}
+
+const struct statistics_definition bus_call_definitions[BUS_CALL_STATISTIC_COUNT_] = {
+	[BUS_CALL_STATISTIC_CALLS] = COUNTER("calls", "calls", "calls for keys over D-Bus"),
+	[BUS_CALL_STATISTIC_REFUSED] = COUNTER("refused", "calls", "those that got an error"),
+	[BUS_CALL_STATISTIC_RESERVED] = COUNTER("reserved", "keys", "keys reserved for a caller"),
+	[BUS_CALL_STATISTIC_DESTROYED] = COUNTER("destroyed", "keys", "keys given up by a caller"),
+	[BUS_CALL_STATISTIC_LATENCY] = {"bus.latency", STATISTICS_SUMMARY, STATISTICS_TIME,
+					"seconds", "from a call to the keys it reserves"},
+};
+
 struct bus_call {
 	struct list link;
 	struct bus_calls *calls;
@@ -20,7 +34,13 @@ struct bus_call {
 	char peer[NAME_MAX_CHARS + 1];
 	struct uuid id;
 	uint32_t bits, count;
+	uint64_t begun_usec;
 };
+
+static void count(struct bus_calls *calls, enum bus_call_statistic which, uint64_t value)
+{
+	statistics_update(&calls->statistics[which], value);
+}
 
 int bus_calls_init(struct bus_calls *calls, struct admission *admission)
 {
@@ -108,6 +128,7 @@ static const char *error_text(int result)
 
 static void finish_with_error(struct bus_call *call, int result)
 {
+	count(call->calls, BUS_CALL_STATISTIC_REFUSED, 1);
 	bus_call_reply_error(call->message, result, error_text(result));
 	bus_call_free(call);
 }
@@ -141,7 +162,7 @@ static int reply_ids(struct bus_call *call, const struct uuid *ids, size_t count
 	return r < 0 ? r : sd_bus_message_send(reply);
 }
 
-static void on_reserved(int result, const struct uuid *ids, size_t count, void *userdata)
+static void on_reserved(int result, const struct uuid *ids, size_t id_count, void *userdata)
 {
 	struct bus_call *call = userdata;
 
@@ -150,7 +171,9 @@ static void on_reserved(int result, const struct uuid *ids, size_t count, void *
 		finish_with_error(call, result);
 		return;
 	}
-	reply_ids(call, ids, count);
+	count(call->calls, BUS_CALL_STATISTIC_RESERVED, id_count);
+	count(call->calls, BUS_CALL_STATISTIC_LATENCY, statistics_clock_usec() - call->begun_usec);
+	reply_ids(call, ids, id_count);
 	bus_call_free(call);
 }
 
@@ -189,6 +212,7 @@ static void destroy(struct bus_call *call, uid_t uid)
 		finish_with_error(call, r);
 		return;
 	}
+	count(call->calls, BUS_CALL_STATISTIC_DESTROYED, 1);
 	sd_bus_reply_method_return(call->message, NULL);
 	bus_call_free(call);
 }
@@ -278,6 +302,7 @@ int bus_call_start(struct bus_calls *calls, enum bus_call_kind kind, sd_bus_mess
 	const char *wrong;
 	int r;
 
+	count(calls, BUS_CALL_STATISTIC_CALLS, 1);
 	if (calls->open_count >= BUS_CALL_MAX_OPEN)
 		return bus_call_reply_error(message, -EDQUOT, "Too many calls at once");
 	call = calloc(1, sizeof(*call));
@@ -285,12 +310,14 @@ int bus_call_start(struct bus_calls *calls, enum bus_call_kind kind, sd_bus_mess
 		return -ENOMEM;
 	call->calls = calls;
 	call->kind = kind;
+	call->begun_usec = statistics_clock_usec();
 	call->message = sd_bus_message_ref(message);
 	list_append(&calls->open, &call->link);
 	calls->open_count++;
 
 	wrong = read_arguments(call);
 	if (wrong) {
+		count(calls, BUS_CALL_STATISTIC_REFUSED, 1);
 		r = bus_call_reply_error(message, -EINVAL, wrong);
 		bus_call_free(call);
 		return r;

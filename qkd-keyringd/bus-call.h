@@ -8,6 +8,7 @@
 
 #include "admission.h"
 #include "bus-caller.h"
+#include "common/statistics.h"
 #include "list.h"
 
 #define BUS_CALL_MAX_OPEN    2048
@@ -20,11 +21,22 @@
 #define BUS_ERROR_INVALID      "org.qkd.Error.Invalid"
 #define BUS_ERROR_QUOTA        "org.qkd.Error.Quota"
 
+enum bus_call_statistic {
+	BUS_CALL_STATISTIC_CALLS,
+	BUS_CALL_STATISTIC_REFUSED,
+	BUS_CALL_STATISTIC_RESERVED,
+	BUS_CALL_STATISTIC_DESTROYED,
+	BUS_CALL_STATISTIC_LATENCY,
+	BUS_CALL_STATISTIC_COUNT_,
+};
+extern const struct statistics_definition bus_call_definitions[BUS_CALL_STATISTIC_COUNT_];
+
 struct bus_calls {
 	struct admission *admission; /* borrowed, with its issuer */
 	struct bus_callers *callers;
 	struct list open;
 	size_t open_count;
+	struct statistic statistics[BUS_CALL_STATISTIC_COUNT_];
 };
 
 int bus_calls_init(struct bus_calls *calls, struct admission *admission);

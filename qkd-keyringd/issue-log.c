@@ -7,6 +7,13 @@
 
 #include "qkd-keyringd/issue-log.h"
 
+const struct statistics_definition issue_log_definitions[ISSUE_LOG_STATISTIC_COUNT_] = {
+	[ISSUE_LOG_STATISTIC_GROUP] = {"record.group", STATISTICS_SUMMARY, STATISTICS_INTEGER,
+				       "entries", "entries that shared a sync of the issue record"},
+	[ISSUE_LOG_STATISTIC_SYNC] = {"record.sync", STATISTICS_SUMMARY, STATISTICS_TIME, "seconds",
+				      "time for the issue record to become durable"},
+};
+
 struct issue_log {
 	struct wal *wal;
 	struct wal *target; /* where entries go: the wal, or its successor during a rewrite */
@@ -15,6 +22,7 @@ struct issue_log {
 	bool clean, complete;
 	uint64_t position, position_synced, position_at_open;
 	uint64_t size_after_rewrite;
+	struct statistic statistics[ISSUE_LOG_STATISTIC_COUNT_];
 
 	const struct issue_log_handler *handler; /* while it is replayed */
 	void *userdata;
@@ -298,10 +306,22 @@ int issue_log_write(struct issue_log *log)
 	return wal_write(log->wal);
 }
 
+static int sync_wal(struct issue_log *log)
+{
+	uint64_t begun_usec = statistics_clock_usec();
+	int r = wal_sync(log->wal);
+
+	statistics_update(&log->statistics[ISSUE_LOG_STATISTIC_SYNC],
+			  statistics_clock_usec() - begun_usec);
+	statistics_update(&log->statistics[ISSUE_LOG_STATISTIC_GROUP],
+			  log->position - log->position_synced);
+	return r;
+}
+
 int issue_log_sync(struct issue_log *log)
 {
 	struct list ready;
-	int r = wal_sync(log->wal);
+	int r = sync_wal(log);
 
 	if (r < 0)
 		return r;
@@ -317,6 +337,11 @@ int issue_log_sync(struct issue_log *log)
 		waiter->synced(waiter);
 	}
 	return 0;
+}
+
+struct statistic *issue_log_statistics(struct issue_log *log)
+{
+	return log->statistics;
 }
 
 bool issue_log_is_overgrown(const struct issue_log *log)

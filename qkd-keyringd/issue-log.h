@@ -10,10 +10,18 @@
  * else only needs the record to be with the kernel, which survives kill -9, before it is answered.
  */
 
+#include "common/statistics.h"
 #include "qkd-keyringd/issue-entry.h"
 #include "qkd-keyringd/list.h"
 
 #define ISSUE_LOG_REWRITE_BYTES (4u << 20) /* below this size it is never compacted */
+
+enum issue_log_statistic {
+	ISSUE_LOG_STATISTIC_GROUP,
+	ISSUE_LOG_STATISTIC_SYNC,
+	ISSUE_LOG_STATISTIC_COUNT_,
+};
+extern const struct statistics_definition issue_log_definitions[ISSUE_LOG_STATISTIC_COUNT_];
 
 struct issue_log;
 
@@ -57,6 +65,9 @@ int issue_log_clean(struct issue_log *log);
 /* How many entries there were ever, in the file at the start of this process; and on disk now. */
 uint64_t issue_log_position_at_open(const struct issue_log *log);
 uint64_t issue_log_position(const struct issue_log *log);
+
+/* ISSUE_LOG_STATISTIC_COUNT_ of them. */
+struct statistic *issue_log_statistics(struct issue_log *log);
 
 /* synced() comes from within a later issue_log_sync(). A waiter waits once at a time. */
 void issue_log_wait(struct issue_log *log, struct issue_log_waiter *waiter);

@@ -446,6 +446,11 @@ int issuer_store_status(const struct issuer *issuer, size_t i, struct store_stat
 	return 0;
 }
 
+struct statistic *issuer_record_statistics(struct issuer *issuer)
+{
+	return issue_log_statistics(issuer->log);
+}
+
 int issuer_keys_agreed(struct issuer *issuer, const char *name, uint64_t first, uint64_t count)
 {
 	struct issuer_directory *directory;

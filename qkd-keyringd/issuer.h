@@ -35,6 +35,7 @@ struct pool;
 struct channel_identity;
 struct site_transport;
 struct site_peer;
+struct statistic;
 
 /* A key on its way to a requester; stays `delivering` until delivery_report(). */
 struct issued_key {
@@ -91,6 +92,8 @@ struct store_status {
 };
 size_t issuer_store_count(const struct issuer *issuer);
 int issuer_store_status(const struct issuer *issuer, size_t i, struct store_status *ret);
+/* Of the issue record, as in issue-log.h; borrowed. */
+struct statistic *issuer_record_statistics(struct issuer *issuer);
 
 /* What others are told of. */
 struct issuer_handler {

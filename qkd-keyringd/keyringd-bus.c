@@ -25,7 +25,7 @@ static void disconnect(struct keyringd_bus *bus)
 	if (!bus->bus)
 		return;
 	bus->api->links = keyringd_links_free(bus->api->links);
-	bus_calls_forget(&bus->api->calls, bus->bus);
+	bus_api_forget(bus->api, bus->bus);
 	sd_bus_detach_event(bus->bus);
 	bus->bus = sd_bus_close_unref(bus->bus);
 }

@@ -35,7 +35,7 @@ static void free_connection(struct connection *connection)
 	list_remove(&connection->link);
 	connection->server->count--;
 	if (connection->bus) {
-		bus_calls_forget(&connection->server->api->calls, connection->bus);
+		bus_api_forget(connection->server->api, connection->bus);
 		sd_bus_detach_event(connection->bus);
 		sd_bus_close_unref(connection->bus);
 	}

@@ -22,6 +22,7 @@
 #include "keyringd-bus.h"
 #include "keyringd-direct-bus.h"
 #include "keyringd-notify.h"
+#include "keyringd-statistics.h"
 #include "upcall.h"
 
 struct keyringd {
@@ -34,6 +35,7 @@ struct keyringd {
 	struct issuer *issuer;
 	struct admission admission;
 	struct bus_api api;
+	struct keyringd_statistics *statistics;
 	struct keyringd_bus *bus;
 	struct keyringd_direct_bus *direct_bus;
 	struct keyringd_notify *notify;
@@ -100,6 +102,8 @@ static void on_store_changed(const char *peer, void *userdata)
 {
 	struct keyringd *k = userdata;
 
+	if (k->statistics)
+		keyringd_statistics_sample(k->statistics);
 	if (k->notify)
 		keyringd_notify_store_changed(k->notify, peer);
 }
@@ -215,6 +219,8 @@ static int open_upcalls(struct keyringd *k, const char *name, struct upcall_serv
 		return -ENOMEM;
 	options.directory = directory;
 	r = upcall_server_new(&options, ret);
+	if (r >= 0)
+		r = keyringd_statistics_add_upcalls(k->statistics, *ret, name);
 	return r < 0 ? log_failure(r, directory) : 0;
 }
 
@@ -229,6 +235,17 @@ static int open_direct_bus(struct keyringd *k)
 	return r < 0 ? log_failure(r, path) : 0;
 }
 
+static int open_statistics(struct keyringd *k)
+{
+	int r = keyringd_statistics_new(k->event, k->config->site, k->issuer, &k->statistics);
+
+	if (r < 0)
+		return log_failure(r, "statistics");
+	keyringd_statistics_add_calls(k->statistics, &k->api.calls);
+	k->api.statistics = keyringd_statistics_bus(k->statistics);
+	return 0;
+}
+
 static int open_buses(struct keyringd *k)
 {
 	int r;
@@ -237,6 +254,8 @@ static int open_buses(struct keyringd *k)
 	k->api.kernel_shared = k->config->kernel_shared;
 	k->api.issuer = k->issuer;
 	r = bus_calls_init(&k->api.calls, &k->admission);
+	if (r >= 0)
+		r = open_statistics(k);
 	if (r < 0)
 		return r;
 	r = open_direct_bus(k);
@@ -384,6 +403,7 @@ struct keyringd *keyringd_free(struct keyringd *k)
 	keyringd_direct_bus_free(k->direct_bus);
 	keyringd_bus_free(k->bus);
 	bus_calls_done(&k->api.calls);
+	k->statistics = keyringd_statistics_free(k->statistics);
 	issuer_free(k->issuer);
 	admission_done(&k->admission);
 	channel_identity_unref(k->identity);

@@ -13,6 +13,24 @@
 	(FRAME_MAX_JSON_BYTES / 2) /* one message is always smaller than this \
 				    */
 
+#define COUNTER(n, u, h)                                                \
+	{                                                               \
+		"site." n, STATISTICS_COUNTER, STATISTICS_INTEGER, u, h \
+	}
+
+const struct statistics_definition site_peer_definitions[SITE_PEER_STATISTIC_COUNT_] = {
+	[SITE_PEER_STATISTIC_CONNECTIONS] =
+		COUNTER("connections", "connections", "times the peer's keyringd was connected"),
+	[SITE_PEER_STATISTIC_ASKED] = COUNTER("asked", "requests", "requests to the peer"),
+	[SITE_PEER_STATISTIC_REPEATED] =
+		COUNTER("repeated", "requests", "requests sent again on a new connection"),
+	[SITE_PEER_STATISTIC_SERVED] = COUNTER("served", "requests", "requests of the peer"),
+	[SITE_PEER_STATISTIC_LATENCY] = {"site.latency", STATISTICS_SUMMARY, STATISTICS_TIME,
+					 "seconds", "from a request to the peer to its answer"},
+	[SITE_PEER_STATISTIC_FRAME] = {"site.frame", STATISTICS_SUMMARY, STATISTICS_INTEGER,
+				       "messages", "messages that shared a frame to the peer"},
+};
+
 struct site_peer {
 	char *name;
 	const struct site_peer_handler *handler;
@@ -29,6 +47,7 @@ struct site_peer {
 	json_t *outbox; /* array of messages: the next frame's */
 	size_t outbox_bytes;
 	json_t *full; /* array of such arrays, which leave before it */
+	struct statistic statistics[SITE_PEER_STATISTIC_COUNT_];
 };
 
 int site_peer_new(const char *name, const struct site_peer_handler *handler, void *userdata,
@@ -48,6 +67,11 @@ int site_peer_new(const char *name, const struct site_peer_handler *handler, voi
 		return -ENOMEM;
 	*ret = TAKE_PTR(peer);
 	return 0;
+}
+
+static void count(struct site_peer *peer, enum site_peer_statistic which, uint64_t value)
+{
+	statistics_update(&peer->statistics[which], value);
 }
 
 static void forget_request(struct site_peer *peer, struct site_request *request)
@@ -86,6 +110,11 @@ struct site_peer *site_peer_free(struct site_peer *peer)
 	free(peer->name);
 	free(peer);
 	return NULL;
+}
+
+struct statistic *site_peer_statistics(struct site_peer *peer)
+{
+	return peer->statistics;
 }
 
 const char *site_peer_name(const struct site_peer *peer)
@@ -160,6 +189,7 @@ static int ask_again(struct site_peer *peer)
 
 		if (r < 0)
 			return r;
+		count(peer, SITE_PEER_STATISTIC_REPEATED, 1);
 	}
 	return 0;
 }
@@ -173,6 +203,7 @@ static const char *receive_hello(struct site_peer *peer, const struct site_messa
 	if (!str_equal(message->site, peer->name))
 		return "the peer's hello names another site than its certificate";
 	peer->greeted = true;
+	count(peer, SITE_PEER_STATISTIC_CONNECTIONS, 1);
 	if (ask_again(peer) < 0)
 		return "out of memory";
 	peer->handler->on_connected(peer, message, peer->userdata);
@@ -191,6 +222,7 @@ static const char *receive_answer(struct site_peer *peer, const struct site_mess
 	if (site_message_answer(request->type) != message->type)
 		return "an answer of another kind than its request";
 	forget_request(peer, request);
+	count(peer, SITE_PEER_STATISTIC_LATENCY, statistics_clock_usec() - request->asked_usec);
 	request->answered(request, message);
 	return NULL;
 }
@@ -203,6 +235,7 @@ static const char *receive_message(struct site_peer *peer, const struct site_mes
 		return "a message before the hello";
 	if (site_message_answer(message->type) == SITE_MESSAGE_TYPE_COUNT_)
 		return receive_answer(peer, message);
+	count(peer, SITE_PEER_STATISTIC_SERVED, 1);
 	peer->handler->on_request(peer, message, peer->userdata);
 	return NULL;
 }
@@ -251,7 +284,11 @@ int site_peer_ask(struct site_peer *peer, struct site_request *request,
 
 	if (peer->by_id.count >= SITE_PEER_MAX_REQUESTS)
 		return -ENOBUFS;
-	*request = (struct site_request){.type = message->type, .answered = answered};
+	*request = (struct site_request){
+		.type = message->type,
+		.asked_usec = statistics_clock_usec(),
+		.answered = answered,
+	};
 	request->node.id = message->request;
 	list_init(&request->link);
 	r = site_message_build(message, &request->message);
@@ -264,6 +301,7 @@ int site_peer_ask(struct site_peer *peer, struct site_request *request,
 		return r;
 	}
 	list_append(&peer->requests, &request->link);
+	count(peer, SITE_PEER_STATISTIC_ASKED, 1);
 	if (!peer->greeted)
 		return 0;
 	r = outbox_add(peer, json_incref(request->message), site_message_size_bytes(message));
@@ -294,6 +332,7 @@ static void send_frame(struct site_peer *peer, json_t *messages, uint64_t positi
 
 	if (!peer->transport || site_frame_build(messages, position, &frame) < 0)
 		return;
+	count(peer, SITE_PEER_STATISTIC_FRAME, json_array_size(messages));
 	peer->transport->send(peer->transport, frame);
 	json_decref(frame);
 }

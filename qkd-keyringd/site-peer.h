@@ -10,11 +10,23 @@
  * is a transport: a TLS channel (site-network.c), or a pair of queues in a test.
  */
 
+#include "common/statistics.h"
 #include "qkd-keyringd/id-table.h"
 #include "qkd-keyringd/list.h"
 #include "qkd-keyringd/site-message.h"
 
 #define SITE_PEER_MAX_REQUESTS 65536
+
+enum site_peer_statistic {
+	SITE_PEER_STATISTIC_CONNECTIONS,
+	SITE_PEER_STATISTIC_ASKED,
+	SITE_PEER_STATISTIC_REPEATED,
+	SITE_PEER_STATISTIC_SERVED,
+	SITE_PEER_STATISTIC_LATENCY,
+	SITE_PEER_STATISTIC_FRAME,
+	SITE_PEER_STATISTIC_COUNT_,
+};
+extern const struct statistics_definition site_peer_definitions[SITE_PEER_STATISTIC_COUNT_];
 
 struct site_transport {
 	/* frame is borrowed. A failed send is followed by site_peer_lost(), later. */
@@ -30,6 +42,7 @@ struct site_request {
 	struct list link;
 	json_t *message;
 	enum site_message_type type;
+	uint64_t asked_usec;
 	/* The request is out of the peer's hands when this is called. answer is borrowed. */
 	void (*answered)(struct site_request *request, const struct site_message *answer);
 };
@@ -50,6 +63,8 @@ int site_peer_new(const char *name, const struct site_peer_handler *handler, voi
 struct site_peer *site_peer_free(struct site_peer *peer);
 DEFINE_CLEANUP(struct site_peer *, site_peer_free);
 
+/* SITE_PEER_STATISTIC_COUNT_ of them. */
+struct statistic *site_peer_statistics(struct site_peer *peer);
 const char *site_peer_name(const struct site_peer *peer);
 /* hello was exchanged */
 bool site_peer_is_connected(const struct site_peer *peer);

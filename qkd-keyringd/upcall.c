@@ -18,6 +18,29 @@
 
 #define ACCEPT_MAX_AT_ONCE 64
 
+#define COUNTER(n, h)                                                              \
+	{                                                                          \
+		"upcall." n, STATISTICS_COUNTER, STATISTICS_INTEGER, "requests", h \
+	}
+
+const struct statistics_definition upcall_definitions[UPCALL_STATISTIC_COUNT_] = {
+	[UPCALL_STATISTIC_OPEN] = {"upcall.open", STATISTICS_GAUGE, STATISTICS_INTEGER, "requests",
+				   "requests that are being served"},
+	[UPCALL_STATISTIC_DELIVERED] = COUNTER("delivered", "keys that the kernel has taken"),
+	[UPCALL_STATISTIC_UNDELIVERED] =
+		COUNTER("undelivered", "keys that it did not take, or nobody told"),
+	[UPCALL_STATISTIC_NOT_ALLOWED] = COUNTER("not_allowed", "refused by the policy (EACCES)"),
+	[UPCALL_STATISTIC_TOO_MANY] =
+		COUNTER("too_many", "refused as too many or too fast (EDQUOT)"),
+	[UPCALL_STATISTIC_NO_PEER] = COUNTER("no_peer", "no such peer (ENOKEY)"),
+	[UPCALL_STATISTIC_TOO_LATE] = COUNTER("too_late", "no key in time (ETIMEDOUT)"),
+	[UPCALL_STATISTIC_SPENT] = COUNTER("spent", "label or id spent (EKEYEXPIRED)"),
+	[UPCALL_STATISTIC_INVALID] = COUNTER("invalid", "malformed, or of another size (EINVAL)"),
+	[UPCALL_STATISTIC_FAILED] = COUNTER("failed", "failed by a fault of ours (ENOKEY)"),
+	[UPCALL_STATISTIC_LATENCY] = {"upcall.latency", STATISTICS_SUMMARY, STATISTICS_TIME,
+				      "seconds", "from a request to its key"},
+};
+
 enum upcall_state {
 	UPCALL_READING,
 	UPCALL_ISSUING,
@@ -34,6 +57,7 @@ struct upcall {
 	struct issue_operation *operation; /* issuing */
 	struct delivery *delivery;         /* reporting */
 	struct uuid id;                    /* of the key, for the log */
+	uint64_t begun_usec;
 };
 
 struct upcall_server {
@@ -44,7 +68,13 @@ struct upcall_server {
 	struct list open;
 	size_t open_count;
 	struct secret *reply; /* the one that is being sent */
+	struct statistic statistics[UPCALL_STATISTIC_COUNT_];
 };
+
+static void count(struct upcall *upcall, enum upcall_statistic which, uint64_t value)
+{
+	statistics_update(&upcall->server->statistics[which], value);
+}
 
 static void upcall_free(struct upcall *upcall)
 {
@@ -52,6 +82,8 @@ static void upcall_free(struct upcall *upcall)
 	upcall->server->open_count--;
 	if (upcall->operation)
 		issue_operation_cancel(upcall->operation);
+	if (upcall->delivery)
+		count(upcall, UPCALL_STATISTIC_UNDELIVERED, 1);
 	delivery_abandon(upcall->delivery);
 	sd_event_source_disable_unref(upcall->io);
 	sd_event_source_disable_unref(upcall->timer);
@@ -106,6 +138,26 @@ static int send_reply(struct upcall *upcall, const struct upcall_reply *reply)
 	return n == sizeof(*reply) ? 0 : -EPIPE;
 }
 
+static enum upcall_statistic statistic_of(int result)
+{
+	switch (result) {
+	case -EACCES:
+		return UPCALL_STATISTIC_NOT_ALLOWED;
+	case -EDQUOT:
+		return UPCALL_STATISTIC_TOO_MANY;
+	case -ENOKEY:
+		return UPCALL_STATISTIC_NO_PEER;
+	case -ETIMEDOUT:
+		return UPCALL_STATISTIC_TOO_LATE;
+	case -EKEYEXPIRED:
+		return UPCALL_STATISTIC_SPENT;
+	case -EINVAL:
+		return UPCALL_STATISTIC_INVALID;
+	default:
+		return UPCALL_STATISTIC_FAILED;
+	}
+}
+
 static void refuse(struct upcall *upcall, int result)
 {
 	const struct upcall_reply reply = {
@@ -113,6 +165,7 @@ static void refuse(struct upcall *upcall, int result)
 		.error = errno_for_requester(result),
 	};
 
+	count(upcall, statistic_of(result), 1);
 	send_reply(upcall, &reply);
 	upcall_free(upcall);
 }
@@ -152,6 +205,7 @@ static int send_key(struct upcall *upcall, const struct issued_key *key)
 	memcpy(reply->key, key->key->bytes, size);
 	r = send_reply(upcall, reply);
 	secret_wipe(reply, sizeof(*reply));
+	count(upcall, UPCALL_STATISTIC_LATENCY, statistics_clock_usec() - upcall->begun_usec);
 	return r;
 }
 
@@ -277,6 +331,10 @@ static void read_report(struct upcall *upcall)
 	if (n < 0 && (errno == EAGAIN || errno == EINTR))
 		return;
 	if (n == sizeof(report) && report.magic == UPCALL_MAGIC) {
+		count(upcall,
+		      report.delivered == 1 ? UPCALL_STATISTIC_DELIVERED
+					    : UPCALL_STATISTIC_UNDELIVERED,
+		      1);
 		delivery_report(TAKE_PTR(upcall->delivery), report.delivered == 1);
 		if (report.delivered != 1)
 			admission_log_refusal(upcall->server->options.admission, upcall->packet.uid,
@@ -326,6 +384,7 @@ static int upcall_new(struct upcall_server *server, int fd)
 	}
 	upcall->server = server;
 	upcall->fd = fd;
+	upcall->begun_usec = statistics_clock_usec();
 	list_append(&server->open, &upcall->link);
 	server->open_count++;
 	r = sd_event_add_io(server->options.event, &upcall->io, fd, EPOLLIN, on_helper, upcall);
@@ -450,6 +509,11 @@ struct upcall_server *upcall_server_free(struct upcall_server *server)
 	free(server->site);
 	free(server);
 	return NULL;
+}
+
+struct statistic *upcall_server_statistics(struct upcall_server *server)
+{
+	return server->statistics;
 }
 
 size_t upcall_server_open_count(const struct upcall_server *server)

@@ -48,27 +48,17 @@ void link_pump(struct link *link)
 
 /* Flush */
 
-/* Of this moment, not of the loop's iteration. */
-static uint64_t clock_usec(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
-}
-
 static void flush(struct link *link)
 {
-	uint64_t begun_usec;
+	uint64_t begun_usec = statistics_clock_usec();
 
 	link->wants_flush = false;
 	sd_event_source_set_enabled(link->flush, SD_EVENT_OFF);
 	if (link->is_ending)
 		return;
-	begun_usec = clock_usec();
 	link_check(link, sync_machine_flush(link->machine));
 	statistics_update(&link->statistics.values[LINK_STATISTIC_FLUSH],
-			  clock_usec() - begun_usec);
+			  statistics_clock_usec() - begun_usec);
 	link_tell_agreed(link);
 	link_pump(link);
 }
