@@ -269,7 +269,8 @@ int issue_entry_parse_list(const struct wal_record *record, struct issue_list *r
 	ret->generation = get_u32(&reader);
 	ret->count = get_u32(&reader);
 	if (reader.failed || kind < ISSUE_LIST_GRANTED || kind > ISSUE_LIST_TELL ||
-	    ret->count == 0 || ret->count > ISSUE_ENTRY_MAX_KEYS || !site_name_is_valid(ret->peer))
+	    (ret->count == 0 && ret->kind != ISSUE_LIST_TAKEN) ||
+	    ret->count > ISSUE_ENTRY_MAX_KEYS || !site_name_is_valid(ret->peer))
 		return -EBADMSG;
 	for (size_t i = 0; i < ret->count; i++)
 		ret->sequences[i] = get_u64(&reader);

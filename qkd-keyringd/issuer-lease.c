@@ -174,6 +174,21 @@ static void take_over(struct issuer_store *store, const struct uuid *uuid, uint3
 			store_lease(store->store, place);
 }
 
+/* A lease whose acknowledgement was lost is told again; by then some of its keys may belong to the
+ * peer again, by a lease of ours. */
+static bool was_taken(const struct issuer_store *store, const struct uuid *request)
+{
+	for (size_t i = 0; i < MIN(store->taken_count, (size_t)ISSUER_TAKEN_LEASES); i++)
+		if (uuid_equal(&store->taken[i], request))
+			return true;
+	return false;
+}
+
+static void note_taken(struct issuer_store *store, const struct uuid *request)
+{
+	store->taken[store->taken_count++ % ISSUER_TAKEN_LEASES] = *request;
+}
+
 void issuer_lease_came(struct issuer_store *store, const struct site_message *message)
 {
 	struct issuer *issuer = store->issuer;
@@ -191,10 +206,13 @@ void issuer_lease_came(struct issuer_store *store, const struct site_message *me
 	store->lease_expected = false;
 	if (!taking)
 		return; /* not acknowledged, so told again */
-	strcpy(entry.peer, store->peer_name);
-	memcpy(entry.sequences, keys->sequences, keys->count * sizeof(*entry.sequences));
-	take_over(store, &keys->store, keys->generation, keys->sequences, keys->count);
-	issuer_check_log(issuer, issue_log_list(issuer->log, &entry));
+	if (!was_taken(store, &message->request)) {
+		strcpy(entry.peer, store->peer_name);
+		memcpy(entry.sequences, keys->sequences, keys->count * sizeof(*entry.sequences));
+		take_over(store, &keys->store, keys->generation, keys->sequences, keys->count);
+		note_taken(store, &message->request);
+		issuer_check_log(issuer, issue_log_list(issuer->log, &entry));
+	}
 	taking->store = store;
 	taking->request = message->request;
 	issue_log_waiter_init(&taking->waiter, taken);
@@ -237,6 +255,7 @@ int issuer_lease_replay(struct issuer_store *store, const struct issue_list *lis
 
 	if (list->kind == ISSUE_LIST_TAKEN) {
 		take_again(store, list);
+		note_taken(store, &list->request);
 		return 0;
 	}
 	give_again(store, list);
@@ -309,9 +328,24 @@ static int snapshot_directory(struct issuer_directory *directory, enum issue_lis
 	return r < 0 ? r : write_list(&snapshot);
 }
 
+/* So that they are recognised after the next start, too. */
+static int snapshot_taken(struct issuer_store *store, struct issue_log *log)
+{
+	struct issue_list entry = {.kind = ISSUE_LIST_TAKEN, .done = true};
+	int r = 0;
+
+	strcpy(entry.peer, store->peer_name);
+	for (size_t i = 0; r >= 0 && i < MIN(store->taken_count, (size_t)ISSUER_TAKEN_LEASES);
+	     i++) {
+		entry.request = store->taken[i];
+		r = issue_log_list(log, &entry);
+	}
+	return r;
+}
+
 int issuer_lease_snapshot(struct issuer_store *store, struct issue_log *log)
 {
-	int r = 0;
+	int r = snapshot_taken(store, log);
 
 	for (size_t i = 0; r >= 0 && i < store->directory_count; i++)
 		r = snapshot_directory(store->directories[i], ISSUE_LIST_GRANTED, log);

@@ -49,6 +49,9 @@ static int write_and_send(struct issuer *issuer)
 
 	if (issuer->failed)
 		return -EIO;
+	/* With the entries of the keys themselves: a kill leaves both or neither. */
+	for (size_t i = 0; i < issuer->store_count; i++)
+		issuer_tell_flush(issuer->stores[i]);
 	r = issue_log_write(issuer->log);
 	if (r >= 0)
 		send_outboxes(issuer);

@@ -26,6 +26,7 @@
 #define ISSUER_MARK_MARGIN_SEC 60   /* the peer keeps a mark that much longer than we do */
 #define ISSUER_RUN_AHEAD_MAX   4096
 #define ISSUER_LEASE_KEYS      64
+#define ISSUER_TAKEN_LEASES    64 /* more are never under way: one is asked for after the other */
 #define ISSUER_LAZY_SYNC_USEC  (20 * USEC_PER_MSEC)
 #define ISSUER_CHORES_USEC     (100 * USEC_PER_MSEC)
 #define ISSUER_FLUSH_BATCH     64 /* wishes to flush after which the flush goes first */
@@ -69,6 +70,8 @@ struct issuer_store {
 	struct list leases; /* issuer-lease.c: likewise */
 	struct site_request want;
 	bool want_refused, lease_expected;
+	struct uuid taken[ISSUER_TAKEN_LEASES]; /* the last leases that were taken, a ring */
+	size_t taken_count;
 
 	uint64_t last_label_generation;
 	uint64_t lost_ahead;
