@@ -41,12 +41,14 @@ DRIVERS     := $(wildcard drivers/*.c)
 LINKD       := $(filter-out %/main.c,$(wildcard qkd-linkd/*.c qkd-linkd/*/*.c))
 KEYRINGD    := $(filter-out %/main.c,$(wildcard qkd-keyringd/*.c))
 QKDCTL      := $(filter-out %/main.c,$(wildcard keyring-helpers/qkdctl/*.c))
+METRICS     := $(filter-out %/main.c,$(wildcard keyring-helpers/qkd-metrics/*.c))
 REQUESTKEY  := $(filter-out %/main.c,$(wildcard keyring-helpers/qkd-request-key/*.c))
 
 objects      = $(patsubst %.c,$(B)/%.o,$(1))
 LIBS        := $(B)/libcommon.a $(B)/libdrivers.a $(B)/liblinkd.a $(B)/libkeyringd.a \
-	       $(B)/libqkdctl.a $(B)/librequestkey.a
-PROGRAMS    := $(B)/bin/qkd-linkd $(B)/bin/qkd-distill $(B)/bin/qkd-keyringd $(B)/bin/qkdctl $(B)/bin/qkd-request-key
+	       $(B)/libqkdctl.a $(B)/libmetrics.a $(B)/librequestkey.a
+PROGRAMS    := $(B)/bin/qkd-linkd $(B)/bin/qkd-distill $(B)/bin/qkd-keyringd $(B)/bin/qkdctl $(B)/bin/qkd-metrics \
+	       $(B)/bin/qkd-request-key
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 FUZZ        := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 SUPPORT     := $(wildcard tests/unit/support/*.c tests/explore/explore-*.c tests/explore/sync-*.c)
@@ -67,6 +69,7 @@ $(B)/libdrivers.a:    $(call objects,$(DRIVERS))
 $(B)/liblinkd.a:      $(call objects,$(LINKD))
 $(B)/libkeyringd.a:   $(call objects,$(KEYRINGD))
 $(B)/libqkdctl.a:     $(call objects,$(QKDCTL))
+$(B)/libmetrics.a:    $(call objects,$(METRICS))
 $(B)/librequestkey.a: $(call objects,$(REQUESTKEY))
 $(B)/libsupport.a:    $(call objects,$(SUPPORT))
 
@@ -74,6 +77,7 @@ $(B)/bin/qkd-linkd:    $(B)/qkd-linkd/main.o $(B)/liblinkd.a $(B)/libdrivers.a $
 $(B)/bin/qkd-distill:  $(B)/qkd-linkd/qkd-distill/main.o $(B)/liblinkd.a $(B)/libdrivers.a $(B)/libcommon.a
 $(B)/bin/qkd-keyringd: $(B)/qkd-keyringd/main.o $(B)/libkeyringd.a $(B)/libcommon.a
 $(B)/bin/qkdctl:       $(B)/keyring-helpers/qkdctl/main.o $(B)/libqkdctl.a $(B)/libcommon.a
+$(B)/bin/qkd-metrics:  $(B)/keyring-helpers/qkd-metrics/main.o $(B)/libmetrics.a $(B)/libcommon.a
 
 %.a:
 	$(call say,AR,$@)

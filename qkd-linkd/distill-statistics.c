@@ -33,7 +33,7 @@ const struct statistics_definition distill_statistics[DISTILL_STATISTIC_COUNT_] 
 	[DISTILL_STATISTIC_EFFICIENCY] = GAUGE("efficiency", STATISTICS_REAL,
 					       "leaked bits over what the error rate makes need"),
 	[DISTILL_STATISTIC_ROUNDS] = {"distill.rounds", STATISTICS_SUMMARY, STATISTICS_INTEGER,
-				      "messages", "rounds of reconciliation a block"},
+				      "rounds", "rounds of reconciliation a block"},
 	[DISTILL_STATISTIC_ALARM] =
 		GAUGE("alarm", STATISTICS_INTEGER, "1 while blocks in a row give no key"),
 	[DISTILL_STATISTIC_SIFT] = STAGE("sift", "processor time of sifting"),

@@ -21,9 +21,11 @@ install: programs
 	$(call say,INST,$(PREFIX)/bin)
 	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(B)/bin/qkdctl $(B)/bin/qkd-distill
 	$(call say,INST,$(LIBEXECDIR))
-	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(LIBEXECDIR) $(B)/bin/qkd-request-key
+	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(LIBEXECDIR) $(B)/bin/qkd-request-key $(B)/bin/qkd-metrics
 	$(call put,0644,systemd/qkd-keyringd.service,$(UNITDIR)/qkd-keyringd.service)
 	$(call put,0644,systemd/qkd-linkd@.service,$(UNITDIR)/qkd-linkd@.service)
+	$(call put,0644,systemd/qkd-metrics.socket,$(UNITDIR)/qkd-metrics.socket)
+	$(call put,0644,systemd/qkd-metrics@.service,$(UNITDIR)/qkd-metrics@.service)
 	$(call put,0644,systemd/qkd-keyring.sysusers,$(PREFIX)/lib/sysusers.d/qkd-keyring.conf)
 	$(call put,0644,systemd/qkd-keyring.tmpfiles,$(PREFIX)/lib/tmpfiles.d/qkd-keyring.conf)
 	$(call put,0644,systemd/qkd-keyring.sysctl,$(PREFIX)/lib/sysctl.d/60-qkd-keyring.conf)
