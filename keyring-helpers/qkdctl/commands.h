@@ -11,3 +11,4 @@ int command_key_get(struct ctl *ctl);
 int command_link_start(struct ctl *ctl);
 int command_link_stop(struct ctl *ctl);
 int command_device_list(struct ctl *ctl);
+int command_stats(struct ctl *ctl);

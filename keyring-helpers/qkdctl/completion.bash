@@ -15,8 +15,11 @@ _qkdctl() {
 	*" link "*) words="start stop" ;;
 	*" device "*) words="list" ;;
 	*" --site ") words="" ;;
+	*" stats "*" --filter " | *" stats "*" --exclude " | *" stats --filter " | *" stats --exclude ")
+		words="link device sync distill store site upcall bus record" ;;
+	*" stats "*) words="--filter --exclude --follow --interval --json" ;;
 	*" status "*) words="--json" ;;
-	*) words="status key link device --site --json --help --version" ;;
+	*) words="status key link device stats --site --json --help --version" ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current")
 }

@@ -10,6 +10,7 @@
 #include <systemd/sd-bus.h>
 
 #include "common/macros.h"
+#include "common/statistics-filter.h"
 
 #define CTL_CALL_USEC (10 * USEC_PER_SEC)
 #define CTL_LINK_USEC (25 * USEC_PER_SEC) /* starting a link may start its unit */
@@ -21,11 +22,21 @@
 #define CTL_KEYRING_INTERFACE "org.qkd.Keyring1"
 #define CTL_STORE_INTERFACE   "org.qkd.Keyring1.Store"
 
+#define CTL_STATS_INTERVAL_USEC (1 * USEC_PER_SEC)
+
+struct ctl_stats {
+	char *included[STATISTICS_FILTER_MAX_NAMES + 1]; /* NULL-terminated, and borrowed */
+	char *excluded[STATISTICS_FILTER_MAX_NAMES + 1];
+	bool follow;
+	uint64_t interval_usec;
+};
+
 struct ctl {
 	bool json, reveal;
 	const char *site; /* --site; NULL: whichever keyringd is on the bus */
 	uint32_t bits;    /* 0: the store's size */
 	char **words;     /* what follows the command */
+	struct ctl_stats stats;
 	sd_bus *bus;
 	json_t *keyring; /* keyringd's own properties, {"site", "version", "kernel_shared"} */
 };

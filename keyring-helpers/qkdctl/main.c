@@ -15,6 +15,7 @@ enum option_set {
 	OPTIONS_NONE,
 	OPTIONS_KEY, /* --bits, --reveal */
 	OPTIONS_REVEAL,
+	OPTIONS_STATS, /* --filter, --exclude, --follow, --interval */
 };
 
 static const struct command {
@@ -33,6 +34,8 @@ static const struct command {
 	{"link", "stop", "LINK", "end it", 1, OPTIONS_NONE, command_link_stop},
 	{"device", "list", "", "the devices of this site's links", 0, OPTIONS_NONE,
 	 command_device_list},
+	{"stats", NULL, "[--filter NAME]... [--exclude NAME]... [--follow]", "what is counted", 0,
+	 OPTIONS_STATS, command_stats},
 };
 
 static void print_help(void)
@@ -40,7 +43,7 @@ static void print_help(void)
 	printf("Usage: qkdctl [--site SITE] [--json] COMMAND\n\nCommands:\n");
 	for (size_t i = 0; i < ELEMENTSOF(commands); i++) {
 		const struct command *c = &commands[i];
-		char words[64];
+		char words[96];
 
 		snprintf(words, sizeof(words), "%s %s%s%s", c->group, c->name ? c->name : "",
 			 c->name ? " " : "", c->arguments);
@@ -50,6 +53,11 @@ static void print_help(void)
 	       "  --json       one JSON document\n"
 	       "  --bits N     the key's size\n"
 	       "  --reveal     print the key too\n"
+	       "  --filter, --exclude NAME\n"
+	       "               of a statistic, or of a node of their tree, to show or not\n"
+	       "  --follow     go on, and tell what changes\n"
+	       "  --interval SECONDS\n"
+	       "               not more often than that (default: 1)\n"
 	       "  --help, --version\n");
 }
 
@@ -83,6 +91,47 @@ static int parse_bits(const char *text, uint32_t *ret)
 	return 0;
 }
 
+static int add_name(char **names, char *name)
+{
+	size_t count = 0;
+
+	while (names[count])
+		count++;
+	if (count == STATISTICS_FILTER_MAX_NAMES)
+		return -E2BIG;
+	names[count] = name;
+	return 0;
+}
+
+static int parse_interval(const char *text, uint64_t *ret_usec)
+{
+	char *end;
+	double seconds = strtod(text, &end);
+
+	if (*end || !(seconds >= 0.1 && seconds <= 3600))
+		return -EINVAL;
+	*ret_usec = (uint64_t)(seconds * (double)USEC_PER_SEC);
+	return 0;
+}
+
+/* The options of stats: NULL, or what is wrong. */
+static const char *parse_stats_option(int option, struct ctl_stats *stats)
+{
+	switch (option) {
+	case 'f':
+		stats->follow = true;
+		return NULL;
+	case 'i':
+		return parse_interval(optarg, &stats->interval_usec) < 0
+			       ? "--interval takes seconds from 0.1 to 3600"
+			       : NULL;
+	default:
+		return add_name(option == 'F' ? stats->included : stats->excluded, optarg) < 0
+			       ? "at most 256 names"
+			       : NULL;
+	}
+}
+
 /* 0: go on; else 1 with the exit status in *ret_status. */
 static int parse_options(int argc, char **argv, struct ctl *ctl, int *ret_status)
 {
@@ -91,10 +140,15 @@ static int parse_options(int argc, char **argv, struct ctl *ctl, int *ret_status
 		{"json", no_argument, NULL, 'j'},
 		{"bits", required_argument, NULL, 'b'},
 		{"reveal", no_argument, NULL, 'r'},
+		{"filter", required_argument, NULL, 'F'},
+		{"exclude", required_argument, NULL, 'X'},
+		{"follow", no_argument, NULL, 'f'},
+		{"interval", required_argument, NULL, 'i'},
 		{"help", no_argument, NULL, 'h'},
 		{"version", no_argument, NULL, 'v'},
 		{NULL, 0, NULL, 0},
 	};
+	const char *wrong;
 	int option;
 
 	*ret_status = EXIT_SUCCESS;
@@ -114,6 +168,15 @@ static int parse_options(int argc, char **argv, struct ctl *ctl, int *ret_status
 				break;
 			*ret_status =
 				usage_error("--bits takes a multiple of 8 up to 4096", optarg);
+			return 1;
+		case 'F':
+		case 'X':
+		case 'f':
+		case 'i':
+			wrong = parse_stats_option(option, &ctl->stats);
+			if (!wrong)
+				break;
+			*ret_status = usage_error(wrong, optarg);
 			return 1;
 		case 'h':
 			print_help();
@@ -135,7 +198,11 @@ static const char *check_options(const struct command *command, const struct ctl
 		return "--site takes a site's name";
 	if (ctl->bits != 0 && command->options != OPTIONS_KEY)
 		return "--bits is for key new";
-	if (ctl->reveal && command->options == OPTIONS_NONE)
+	if ((ctl->stats.follow || ctl->stats.interval_usec || ctl->stats.included[0] ||
+	     ctl->stats.excluded[0]) &&
+	    command->options != OPTIONS_STATS)
+		return "--filter, --exclude, --follow and --interval are for stats";
+	if (ctl->reveal && command->options != OPTIONS_KEY && command->options != OPTIONS_REVEAL)
 		return "--reveal is for key new and key get";
 	return NULL;
 }
