@@ -212,6 +212,12 @@ int issuer_directory_scan(struct issuer_directory *directory)
 	return 0;
 }
 
+/* Not a key directory, or not one yet. */
+static bool is_none_of_ours(int r)
+{
+	return r == -ENOENT || r == -ENOTDIR || r == -EBADMSG;
+}
+
 static int scan_entry(const char *name, void *userdata)
 {
 	struct issuer *issuer = userdata;
@@ -225,10 +231,14 @@ static int scan_entry(const char *name, void *userdata)
 		r = store_directory_first(issuer->keys, &directory->on_disk, &directory->scanned);
 	if (r >= 0 && directory)
 		r = issuer_directory_scan(directory);
-	/* One directory that cannot be read does not keep the others from being used. */
-	if (r < 0 && r != -ENOMEM)
-		log_warning("key directory %s is left alone: %s", name, strerror(-r));
-	return r == -ENOMEM ? r : 0;
+	if (r >= 0)
+		return 0;
+	/* What the issue record says of it would be lost, and its keys taken for available when
+	 * it can be read later: so keyringd does not start without it. */
+	if (r == -ENOMEM || (issuer->starting && !is_none_of_ours(r)))
+		return r;
+	log_warning("key directory %s is left alone: %s", name, strerror(-r));
+	return 0;
 }
 
 int issuer_directory_scan_all(struct issuer *issuer)
