@@ -252,6 +252,7 @@ static void begin_end(struct label *label)
 {
 	struct issuer_store *store = label->store;
 	struct reservation *reservation = label->reservation;
+	struct store_place place;
 	struct site_message message = {
 		.type = SITE_LABEL_END,
 		.request = issuer_new_request(store->issuer),
@@ -269,6 +270,9 @@ static void begin_end(struct label *label)
 		if (!reservation->delivery)
 			reservation_end(reservation, STORE_KEY_DESTROYED);
 	}
+	/* The peer may not know it for the label's: its mark was never made, or lost. */
+	if (store_find(store->store, &label->id, &place))
+		issuer_tell_destroyed(store, place);
 	strcpy(message.label, label->name);
 	if (site_peer_ask(store->peer, &label->request, &message, ended) < 0)
 		label->state = LABEL_ASSIGNED; /* tried again when somebody asks */

@@ -343,7 +343,29 @@ static void serve_withdraw(struct issuer_store *store, const struct site_message
 	answer(store, &reply);
 }
 
-static enum site_verdict state_of(const struct issuer_store *store, const struct uuid *id)
+struct label_search {
+	const struct uuid *id;
+	bool found;
+};
+
+static void compare_id(struct label *label, void *userdata)
+{
+	struct label_search *search = userdata;
+
+	search->found |= uuid_equal(&label->id, search->id);
+}
+
+/* Seldom asked: only for an id that the peer has lost the mark of. */
+static bool is_labels(struct issuer_store *store, const struct uuid *id)
+{
+	struct label_search search = {.id = id};
+
+	label_foreach(&store->labels, compare_id, &search);
+	return search.found;
+}
+
+/* A label's key is had by its label only. */
+static enum site_verdict state_of(struct issuer_store *store, const struct uuid *id)
 {
 	struct store_place place;
 
@@ -357,11 +379,9 @@ static enum site_verdict state_of(const struct issuer_store *store, const struct
 		return SITE_VERDICT_AVAILABLE;
 	case STORE_KEY_RESERVED:
 	case STORE_KEY_DELIVERING:
-		/* A label's key is had by its label only. */
-		return reservation_find(store, id)->label ? SITE_VERDICT_REFUSED
-							  : SITE_VERDICT_RESERVED;
+		return is_labels(store, id) ? SITE_VERDICT_REFUSED : SITE_VERDICT_RESERVED;
 	case STORE_KEY_ISSUED:
-		return SITE_VERDICT_ISSUED;
+		return is_labels(store, id) ? SITE_VERDICT_REFUSED : SITE_VERDICT_ISSUED;
 	case STORE_KEY_DESTROYED:
 		break;
 	}
