@@ -32,7 +32,7 @@ static int run_episodes(const struct explore_subject *subject, void *world, uint
 		return -ENOMEM;
 	do {
 		explore_plan_make(subject, ret->seed, plan);
-		ret->is_violated = subject->run(world, plan, false) < 0;
+		ret->is_violated = subject->run(world, plan, getenv("EXPLORE_TRACE")) < 0;
 		ret->episodes++;
 		ret->steps = subject->steps(world) - before;
 		if (!ret->is_violated)

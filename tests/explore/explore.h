@@ -69,7 +69,8 @@ struct explore_result {
 /* Episodes from the first seed on until so many steps are done, or one is violated. */
 int explore_run(const struct explore_subject *subject, uint64_t first_seed, uint64_t steps,
 		bool shrink, struct explore_result *ret);
-/* The program: EXPLORE_SEED, EXPLORE_STEPS, EXPLORE_SHRINK=0 in the environment. */
+/* The program: EXPLORE_SEED, EXPLORE_STEPS, EXPLORE_SHRINK=0 in the environment; with EXPLORE_TRACE
+ * every event is told. */
 int explore_main(const struct explore_subject *subject, uint64_t default_steps);
 
 void explore_plan_make(const struct explore_subject *subject, uint64_t seed,

@@ -1,0 +1,350 @@
+/* SPDX-License-Identifier: MIT */
+
+/*
+ * People at both sites, and the ledger of what they were given. At one site a key goes to one owner
+ * for one purpose, and once more only while nobody has reported that it arrived; at both sites it
+ * has the same purpose; a label stands for one key at a time, at both sites for the same; a new key
+ * is new.
+ */
+
+#include "tests/explore/issuer-world.h"
+
+#include <inttypes.h>
+
+#include "qkd-keyringd/issuer-private.h"
+
+#define OWNERS        3
+#define WAIT_USEC     (4 * USEC_PER_SEC)
+#define LATE_USEC     (1 * USEC_PER_SEC)
+#define PURPOSE_ID    1
+#define PURPOSE_LABEL 2
+
+static uint64_t sequence_of(const struct uuid *id)
+{
+	uint64_t sequence;
+	struct uuid again;
+
+	memcpy(&sequence, id->bytes + 8, sizeof(sequence));
+	again = issuers_id(sequence);
+	return sequence < ISSUERS_MAX_KEYS && uuid_equal(id, &again) ? sequence : UINT64_MAX;
+}
+
+static void describe_purpose(unsigned purpose, char *text, size_t size)
+{
+	if (purpose == PURPOSE_ID)
+		snprintf(text, size, "its id");
+	else
+		snprintf(text, size, "label L%u", purpose - PURPOSE_LABEL);
+}
+
+/* What came of them */
+
+static void note_label(struct issuers_site *site, unsigned label, uint64_t sequence)
+{
+	struct issuers *world = site->world;
+	uint64_t *newest = &world->label_key[label];
+
+	if (*newest == sequence + 1)
+		return;
+	if (world->was_label[label][sequence])
+		issuers_violation(world,
+				  "L%u is key %" PRIu64 " at %s, which it was before %" PRIu64,
+				  label, sequence, issuers_names[site->index], *newest - 1);
+	if (*newest && !(world->plan->features & ISSUERS_SHORT_LABELS))
+		issuers_violation(world, "L%u is key %" PRIu64 " at %s, and %" PRIu64 " elsewhere",
+				  label, sequence, issuers_names[site->index], *newest - 1);
+	if (*newest)
+		world->was_label[label][*newest - 1] = true;
+	*newest = sequence + 1;
+}
+
+static void note_handed_out(struct issuers_request *request, uint64_t sequence)
+{
+	struct issuers_site *site = request->site;
+	struct issuers *world = site->world;
+	struct issuers_key *here = &site->keys[sequence];
+	struct issuers_key *there = &world->sites[!site->index].keys[sequence];
+	unsigned purpose = request->ask == ISSUERS_ASK_LABEL ? PURPOSE_LABEL + request->label
+							     : PURPOSE_ID;
+	const char *name = issuers_names[site->index];
+	char text[32];
+
+	describe_purpose(purpose, text, sizeof(text));
+	issuers_trace(world, "%s: key %" PRIu64 " for %s to uid %u", name, sequence, text,
+		      request->owner);
+	if (here->delivery == DELIVERY_RECORDED)
+		issuers_violation(world, "%s: key %" PRIu64 " is issued twice", name, sequence);
+	if (here->purpose && (here->purpose != purpose || here->owner != request->owner))
+		issuers_violation(world, "%s: key %" PRIu64 " goes to two requests", name,
+				  sequence);
+	if (there->purpose && there->purpose != purpose)
+		issuers_violation(world, "key %" PRIu64 " has another purpose at %s", sequence,
+				  name);
+	if (purpose >= PURPOSE_LABEL && world->is_new[sequence])
+		issuers_violation(world, "key %" PRIu64 " was new, and is L%u's", sequence,
+				  request->label);
+	world->delivered++;
+	world->pairs += there->purpose && !here->purpose;
+	here->purpose = (uint8_t)purpose;
+	here->owner = (uint8_t)request->owner;
+	if (purpose >= PURPOSE_LABEL)
+		note_label(site, request->label, sequence);
+}
+
+static void answered(struct issuers_request *request, int result)
+{
+	struct issuers *world = request->site->world;
+
+	if (request->is_answered)
+		issuers_violation(world, "a request is answered twice");
+	request->is_answered = true;
+	request->operation = NULL;
+	issuers_trace(world, "%s: request %zu: %s", issuers_names[request->site->index],
+		      (size_t)(request - world->requests), result < 0 ? strerror(-result) : "done");
+}
+
+static void on_delivered(int result, const struct issued_key *key, void *userdata)
+{
+	struct issuers_request *request = userdata;
+	struct issuers *world = request->site->world;
+	uint8_t expected[ISSUERS_KEY_BYTES];
+	uint64_t sequence;
+
+	answered(request, result);
+	if (result < 0) {
+		request->site = NULL;
+		return;
+	}
+	request->delivery = key->delivery;
+	request->sequence = sequence = sequence_of(&key->id);
+	if (sequence == UINT64_MAX) {
+		issuers_violation(world, "a key that no linkd agreed");
+		return;
+	}
+	issuers_key(sequence, expected);
+	if (key->key->size_bytes != sizeof(expected) ||
+	    memcmp(key->key->bytes, expected, sizeof(expected)) != 0)
+		issuers_violation(world, "key %" PRIu64 " has other bytes", sequence);
+	note_handed_out(request, sequence);
+}
+
+static void note_new(struct issuers_request *request, uint64_t sequence)
+{
+	struct issuers *world = request->site->world;
+
+	issuers_trace(world, "%s: key %" PRIu64 " is new", issuers_names[request->site->index],
+		      sequence);
+	if (world->is_new[sequence])
+		issuers_violation(world, "key %" PRIu64 " is new twice", sequence);
+	/* Whoever guesses its id may have it at the other site before its owner hears of it here.
+	 */
+	for (unsigned i = 0; i < 2; i++)
+		if (world->sites[i].keys[sequence].purpose >=
+		    (i == request->site->index ? PURPOSE_ID : PURPOSE_LABEL))
+			issuers_violation(world, "key %" PRIu64 " is new, and %s had it", sequence,
+					  issuers_names[i]);
+	world->is_new[sequence] = true;
+}
+
+static void on_reserved(int result, const struct uuid *ids, size_t count, void *userdata)
+{
+	struct issuers_request *request = userdata;
+
+	answered(request, result);
+	for (size_t i = 0; result >= 0 && i < count && request->ask == ISSUERS_ASK_NEW; i++)
+		note_new(request, MIN(sequence_of(&ids[i]), (uint64_t)ISSUERS_MAX_KEYS - 1));
+	request->site = NULL;
+}
+
+/* Asking */
+
+static struct issuers_request *free_request(struct issuers *world)
+{
+	for (size_t i = 0; i < ISSUERS_REQUESTS; i++)
+		if (!world->requests[i].site)
+			return &world->requests[i];
+	return NULL;
+}
+
+static int ask(struct issuers_request *request)
+{
+	struct issuer *issuer = request->site->issuer;
+	const char *peer = issuers_names[!request->site->index];
+	struct uuid id = issuers_id(request->sequence);
+	char label[16];
+
+	switch (request->ask) {
+	case ISSUERS_ASK_NEW:
+		return issuer_reserve_new(issuer, peer, 0, 1 + request->sequence % 3,
+					  request->owner, request->deadline_usec, on_reserved,
+					  request, &request->operation);
+	case ISSUERS_ASK_EXISTING:
+		return issuer_reserve_existing(issuer, peer, &id, request->owner,
+					       request->deadline_usec, on_reserved, request,
+					       &request->operation);
+	case ISSUERS_ASK_ID:
+		return issuer_deliver_id(issuer, peer, &id, 0, request->owner,
+					 request->deadline_usec, on_delivered, request,
+					 &request->operation);
+	case ISSUERS_ASK_LABEL:
+	case ISSUERS_ASKS_:
+		break;
+	}
+	snprintf(label, sizeof(label), "L%u", request->label);
+	return issuer_deliver_label(issuer, peer, label, 0, 0, request->owner,
+				    request->deadline_usec, on_delivered, request,
+				    &request->operation);
+}
+
+static void start_request(struct issuers_request *request, struct issuers_site *site)
+{
+	static const char *const names[] = {"a new key", "existing key", "key by id", "label"};
+	struct issuers *world = site->world;
+
+	request->site = site;
+	request->life = site->life;
+	request->delivery = NULL;
+	request->is_answered = false;
+	issuers_trace(world, "%s: request %zu: uid %u asks for %s %" PRIu64,
+		      issuers_names[site->index], (size_t)(request - world->requests),
+		      request->owner, names[request->ask],
+		      request->ask == ISSUERS_ASK_LABEL ? request->label : request->sequence);
+	issuers_site_enter(site);
+	if (ask(request) < 0)
+		request->site = NULL;
+}
+
+/* Of a key that somebody was told of; now and then people guess. */
+static uint64_t choose_sequence(struct issuers_site *site)
+{
+	struct issuers *world = site->world;
+	uint64_t sequence = issuers_choose((unsigned)site->lines + 3, world);
+	bool is_known = issuers_chance(world, 700);
+
+	for (unsigned i = 0; is_known && i < ISSUERS_MAX_KEYS; i++) {
+		uint64_t other = (sequence + i) % ISSUERS_MAX_KEYS;
+
+		if (world->is_new[other])
+			return other;
+	}
+	return sequence;
+}
+
+void issuers_ask(struct issuers_site *site)
+{
+	struct issuers *world = site->world;
+	struct issuers_request *request = free_request(world);
+
+	if (!request || !site->issuer)
+		return;
+	request->ask = (enum issuers_ask)issuers_choose(ISSUERS_ASKS_ + 1, world);
+	if (request->ask == ISSUERS_ASKS_)
+		request->ask = ISSUERS_ASK_LABEL;
+	request->label = issuers_choose(ISSUERS_LABELS, world);
+	request->owner = issuers_choose(OWNERS, world);
+	request->sequence = choose_sequence(site);
+	request->deadline_usec = world->now_usec + prng_below(&world->prng, WAIT_USEC);
+	start_request(request, site);
+}
+
+void issuers_helper(struct issuers *world)
+{
+	struct issuers_request *request = &world->requests[issuers_choose(ISSUERS_REQUESTS, world)];
+	struct issuers_site *site = request->site;
+	struct delivery *delivery;
+	bool is_delivered = issuers_chance(world, 700);
+
+	if (!site)
+		return;
+	issuers_site_enter(site);
+	if (!request->is_answered) {
+		if (!issuers_chance(world, 50))
+			return;
+		issuers_trace(world, "%s: request %zu is given up", issuers_names[site->index],
+			      (size_t)(request - world->requests));
+		issue_operation_cancel(TAKE_PTR(request->operation));
+		request->site = NULL;
+		return;
+	}
+	delivery = TAKE_PTR(request->delivery);
+	request->site = NULL;
+	if (!delivery)
+		return;
+	issuers_trace(world, "%s: key %" PRIu64 " %s", issuers_names[site->index],
+		      request->sequence, is_delivered ? "is delivered" : "is not delivered");
+	if (is_delivered)
+		site->keys[request->sequence].delivery = DELIVERY_REPORTED;
+	site->has_reports |= is_delivered;
+	delivery_report(delivery, is_delivered);
+}
+
+/* keyringd is gone: its operations with it, and what was delivered cannot be reported any more. */
+void issuers_people_lost(struct issuers_site *site)
+{
+	for (size_t i = 0; i < ISSUERS_REQUESTS; i++) {
+		struct issuers_request *request = &site->world->requests[i];
+
+		if (request->site != site)
+			continue;
+		if (request->delivery)
+			delivery_abandon(TAKE_PTR(request->delivery));
+		request->operation = NULL;
+		request->site = NULL;
+	}
+}
+
+void issuers_people_begin(struct issuers *world)
+{
+	memset(world->requests, 0, sizeof(world->requests));
+	memset(world->is_new, 0, sizeof(world->is_new));
+	memset(world->label_key, 0, sizeof(world->label_key));
+	memset(world->was_label, 0, sizeof(world->was_label));
+}
+
+void issuers_check_deadlines(struct issuers *world)
+{
+	for (size_t i = 0; i < ISSUERS_REQUESTS; i++) {
+		const struct issuers_request *request = &world->requests[i];
+
+		if (request->site && !request->is_answered &&
+		    request->site->stalled_usec + LATE_USEC < world->now_usec &&
+		    request->deadline_usec + LATE_USEC < world->now_usec)
+			issuers_violation(world, "%s: request %zu has no answer at its deadline",
+					  issuers_names[request->site->index], i);
+	}
+}
+
+bool issuers_all_answered(const struct issuers *world)
+{
+	for (size_t i = 0; i < ISSUERS_REQUESTS; i++)
+		if (world->requests[i].site && !world->requests[i].is_answered)
+			return false;
+	return true;
+}
+
+static void check_owner(struct issuers *world, uint64_t sequence)
+{
+	const struct store_place place = {.directory = 0, .sequence = sequence};
+	unsigned owners = 0;
+
+	for (unsigned i = 0; i < 2; i++)
+		owners += store_is_own(
+			issuer_find_store(world->sites[i].issuer, issuers_names[!i])->store, place);
+	if (owners == 2)
+		issuers_violation(world, "key %" PRIu64 " has two owners", sequence);
+}
+
+void issuers_check_settled(struct issuers *world)
+{
+	struct store_status status;
+
+	for (unsigned i = 0; i < 2; i++) {
+		if (!world->sites[i].issuer ||
+		    issuer_store_status(world->sites[i].issuer, 0, &status) < 0)
+			return;
+		if (!status.connected)
+			issuers_violation(world, "%s is not connected", issuers_names[i]);
+	}
+	for (uint64_t i = 0; i < world->agreed; i++)
+		check_owner(world, i);
+}
