@@ -72,6 +72,10 @@ static void note_handed_out(struct issuers_request *request, uint64_t sequence)
 	describe_purpose(purpose, text, sizeof(text));
 	issuers_trace(world, "%s: key %" PRIu64 " for %s to uid %u", name, sequence, text,
 		      request->owner);
+	/* What was on its way to its owner when its label ended is the owner's still. */
+	if (purpose == PURPOSE_ID && here->purpose >= PURPOSE_LABEL &&
+	    here->owner == request->owner && world->plan->features & ISSUERS_SHORT_LABELS)
+		purpose = here->purpose;
 	if (here->delivery == DELIVERY_RECORDED)
 		issuers_violation(world, "%s: key %" PRIu64 " is issued twice", name, sequence);
 	if (here->purpose && (here->purpose != purpose || here->owner != request->owner))
@@ -87,7 +91,7 @@ static void note_handed_out(struct issuers_request *request, uint64_t sequence)
 	world->pairs += there->purpose && !here->purpose;
 	here->purpose = (uint8_t)purpose;
 	here->owner = (uint8_t)request->owner;
-	if (purpose >= PURPOSE_LABEL)
+	if (request->ask == ISSUERS_ASK_LABEL)
 		note_label(site, request->label, sequence);
 }
 

@@ -315,12 +315,16 @@ void issuers_site_crash(struct issuers_site *site, enum memory_crash how)
 	site->boot.bytes[0] += is_cut; /* another boot */
 }
 
+/* A file whose sync has failed keeps nothing until the next boot, not even linkd's lines: so that
+ * comes, also when keyringd could go on. */
 void issuers_site_heed(struct issuers_site *site)
 {
 	struct issuers *world = site->world;
 	bool is_off = memory_storage_is_off(site->disk);
+	bool has_failed = site->is_disk_faulty &&
+			  memory_storage_operations(site->disk) > site->fail_at;
 
-	if (!site->issuer || (!is_off && !site->is_fatal))
+	if (!site->issuer || (!is_off && !has_failed && !site->is_fatal))
 		return;
 	if (is_off && issuers_chance(world, 400))
 		issuers_site_crash(site, MEMORY_CRASH_PROCESS);

@@ -88,6 +88,7 @@ static void disturb_site(struct issuers_site *site, const struct explore_fault *
 		break;
 	case ISSUERS_SYNC_FAILS:
 		site->is_disk_faulty = true;
+		site->fail_at = memory_storage_operations(site->disk) + fault->argument;
 		memory_storage_fail_at(site->disk, fault->argument, -EIO);
 		break;
 	case ISSUERS_CLOCK_JUMP:
@@ -276,7 +277,8 @@ int issuers_new(struct issuers **ret)
 	if (!world)
 		return -ENOMEM;
 	log_set_max_level(LOG_EMERG - 1);
-	(void)id_table_seed(); /* once in a process: before any dice, so that it is always the same */
+	(void)id_table_seed(); /* once in a process: before any dice, so that it is always the same
+				*/
 	fake_loop_set_dice(&world->prng);
 	for (unsigned i = 0; i < 2; i++)
 		if (memory_storage_new(&world->sites[i].disk) < 0 ||

@@ -90,7 +90,8 @@ struct issuers_site {
 	struct uuid boot;
 	int64_t clock_offset;
 	uint64_t restart_usec, stalled_usec, life;
-	uint64_t lines; /* in its key files */
+	uint64_t lines;   /* in its key files */
+	uint64_t fail_at; /* the operation of the disk that fails, or failed */
 	bool is_disk_faulty, is_fatal, has_reports;
 	struct issuers_key keys[ISSUERS_MAX_KEYS];
 };
