@@ -118,6 +118,18 @@ class Load:
                     wait_for(served, 20, f"label {label} at {site}")
             del self.open[label]
 
+    def ask_again(self):
+        """Every label once more: spent, or, where a daemon died before the helper's word, the same
+        key again, which is then done with."""
+        labels = list(self.keys)
+        running = {site: start_requests(site, [("user", description(site, peer, label), "wait=3")
+                                               for label in labels], jobs=3) for site, peer in SITES}
+        for site, _ in SITES:
+            for label, answer in zip(labels, finish_requests(running[site], 1800)):
+                check(answer.key or answer.error == SPENT, "label {} at {}, asked again: {}", label,
+                      site, answer.error)
+                self.note(site, label, answer)
+
     # What has to hold at the end
 
     def check_keys(self):
@@ -153,3 +165,4 @@ def run_kills(load, count):
             print(f"{i + 1} kills; {load.summary()}", file=sys.stderr, flush=True)
     load.round(lambda: None)
     load.finish()
+    load.ask_again()
