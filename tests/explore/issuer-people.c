@@ -338,6 +338,22 @@ static void check_owner(struct issuers *world, uint64_t sequence)
 		issuers_violation(world, "key %" PRIu64 " has two owners", sequence);
 }
 
+/* While its owner has not been killed, a key is available to it only on the peer's word that it is
+ * not marked: an unknown outcome is asked about, not taken for a refusal. */
+static void check_marked(struct issuers *world, unsigned owner, uint64_t sequence)
+{
+	const struct store_place place = {.directory = 0, .sequence = sequence};
+	const struct store *stores[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		stores[i] = issuer_find_store(world->sites[i].issuer, issuers_names[!i])->store;
+	if (world->sites[owner].life == 1 && store_is_own(stores[owner], place) &&
+	    store_state(stores[owner], place) == STORE_KEY_AVAILABLE &&
+	    store_state(stores[!owner], place) == STORE_KEY_RESERVED)
+		issuers_violation(world, "%s may choose key %" PRIu64 ", which is marked",
+				  issuers_names[owner], sequence);
+}
+
 void issuers_check_settled(struct issuers *world)
 {
 	struct store_status status;
@@ -351,4 +367,6 @@ void issuers_check_settled(struct issuers *world)
 	}
 	for (uint64_t i = 0; i < world->agreed; i++)
 		check_owner(world, i);
+	for (uint64_t i = 0; i < 2 * world->agreed; i++)
+		check_marked(world, i % 2, i / 2);
 }

@@ -321,8 +321,7 @@ void issuers_site_heed(struct issuers_site *site)
 {
 	struct issuers *world = site->world;
 	bool is_off = memory_storage_is_off(site->disk);
-	bool has_failed = site->is_disk_faulty &&
-			  memory_storage_operations(site->disk) > site->fail_at;
+	bool has_failed = site->is_disk_faulty && memory_storage_has_lost(site->disk);
 
 	if (!site->issuer || (!is_off && !has_failed && !site->is_fatal))
 		return;

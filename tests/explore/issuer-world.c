@@ -23,6 +23,7 @@ const struct explore_kind issuers_kinds[ISSUERS_FAULTS_] = {
 	[ISSUERS_KILL] = {"kill -9", 40, 0, true},
 	[ISSUERS_STOP] = {"stop in order", 20, 0, true},
 	[ISSUERS_POWER_CUT] = {"power cut", 40, 0, true},
+	[ISSUERS_BLACKOUT] = {"power cut at both sites", 30, 0, false},
 	[ISSUERS_STOP_IN_WRITE] = {"stop within a write", 60, 16, true},
 	[ISSUERS_SYNC_FAILS] = {"fail an operation of the disk", 15, 16, true},
 	[ISSUERS_CLOCK_JUMP] = {"jump the wall clock, seconds less 5", 20, 10, true},
@@ -83,12 +84,15 @@ static void disturb_site(struct issuers_site *site, const struct explore_fault *
 		issuers_site_crash(site, issuers_chance(world, 400) ? MEMORY_CRASH_LOSE
 								    : MEMORY_CRASH_CHOOSE);
 		break;
+	case ISSUERS_BLACKOUT:
+		for (unsigned i = 0; i < 2; i++)
+			issuers_site_crash(&world->sites[i], MEMORY_CRASH_LOSE);
+		break;
 	case ISSUERS_STOP_IN_WRITE:
 		memory_storage_power_off_at(site->disk, fault->argument);
 		break;
 	case ISSUERS_SYNC_FAILS:
 		site->is_disk_faulty = true;
-		site->fail_at = memory_storage_operations(site->disk) + fault->argument;
 		memory_storage_fail_at(site->disk, fault->argument, -EIO);
 		break;
 	case ISSUERS_CLOCK_JUMP:
@@ -243,14 +247,18 @@ static void begin(struct issuers *world, const struct explore_plan *plan, bool t
 	issuers_people_begin(world);
 }
 
+/* Every other episode ends without a last kill, so that what is under way comes to its end. */
 static void calm(struct issuers *world)
 {
 	issuers_trace(world, "from here on nothing fails");
 	world->is_calm = true;
 	for (unsigned i = 0; i < 2; i++) {
-		world->sites[i].stalled_usec = 0;
-		if (world->sites[i].issuer)
-			issuers_site_crash(&world->sites[i], MEMORY_CRASH_PROCESS);
+		struct issuers_site *site = &world->sites[i];
+
+		site->stalled_usec = MIN(site->stalled_usec, world->now_usec);
+		if (site->issuer && world->plan->seed % 2 == 0)
+			issuers_site_crash(site, MEMORY_CRASH_PROCESS);
+		memory_storage_power_on(site->disk);
 	}
 }
 

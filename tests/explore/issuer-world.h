@@ -25,6 +25,7 @@ enum issuers_fault {
 	ISSUERS_KILL,
 	ISSUERS_STOP, /* orderly */
 	ISSUERS_POWER_CUT,
+	ISSUERS_BLACKOUT,      /* a power cut at both sites */
 	ISSUERS_STOP_IN_WRITE, /* kill -9 or power cut in one of the next operations on the disk */
 	ISSUERS_SYNC_FAILS,
 	ISSUERS_CLOCK_JUMP, /* of a site's wall clock */
@@ -90,8 +91,7 @@ struct issuers_site {
 	struct uuid boot;
 	int64_t clock_offset;
 	uint64_t restart_usec, stalled_usec, life;
-	uint64_t lines;   /* in its key files */
-	uint64_t fail_at; /* the operation of the disk that fails, or failed */
+	uint64_t lines; /* in its key files */
 	bool is_disk_faulty, is_fatal, has_reports;
 	struct issuers_key keys[ISSUERS_MAX_KEYS];
 };

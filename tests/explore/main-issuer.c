@@ -6,7 +6,7 @@
 
 #include "tests/explore/issuer-world.h"
 
-#define STEPS_DEFAULT UINT64_C(3000000)
+#define STEPS_DEFAULT UINT64_C(10000000)
 
 int main(void)
 {

@@ -490,6 +490,14 @@ bool memory_storage_is_off(const struct memory_storage *memory)
 	return memory->is_off;
 }
 
+bool memory_storage_has_lost(const struct memory_storage *memory)
+{
+	for (int i = 0; i < MEMORY_STORAGE_INODES; i++)
+		if (memory->inodes[i].is_used && memory->inodes[i].is_sync_lost)
+			return true;
+	return false;
+}
+
 void memory_storage_fail_syncs(struct memory_storage *memory, bool fail)
 {
 	memory->syncs_fail = fail;

@@ -53,6 +53,8 @@ void memory_storage_power_off_at(struct memory_storage *memory, uint64_t n);
 /* Takes back all faults that are set, and the power failure; handles and contents stay. */
 void memory_storage_power_on(struct memory_storage *memory);
 bool memory_storage_is_off(const struct memory_storage *memory);
+/* A sync of some file has failed since the last crash: what it held is lost, whatever comes. */
+bool memory_storage_has_lost(const struct memory_storage *memory);
 /* Every sync fails with -EIO, until told otherwise. */
 void memory_storage_fail_syncs(struct memory_storage *memory, bool fail);
 /* -ENOSPC when files and reservations take more together. */
