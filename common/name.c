@@ -119,3 +119,21 @@ bool uuid_is_null(const struct uuid *id)
 
 	return uuid_equal(id, &null);
 }
+
+static uint64_t mix(uint64_t value)
+{
+	value ^= value >> 32;
+	value *= UINT64_C(0xd6e8feb86659fd93);
+	value ^= value >> 32;
+	value *= UINT64_C(0xd6e8feb86659fd93);
+	return value ^ value >> 32;
+}
+
+uint64_t uuid_hash(const struct uuid *id, uint64_t seed)
+{
+	uint64_t low, high;
+
+	memcpy(&low, id->bytes, sizeof(low));
+	memcpy(&high, id->bytes + sizeof(low), sizeof(high));
+	return mix(mix(low ^ seed) ^ high);
+}

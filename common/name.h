@@ -31,3 +31,6 @@ int uuid_parse_chars(const char chars[static UUID_CHARS], struct uuid *ret);
 void uuid_format(const struct uuid *id, char ret_text[static UUID_CHARS + 1]);
 bool uuid_equal(const struct uuid *a, const struct uuid *b) _pure_;
 bool uuid_is_null(const struct uuid *id) _pure_;
+/* Of all bits, because the ids of one device often differ in a few only. seed: a random number
+ * where strangers choose the ids. */
+uint64_t uuid_hash(const struct uuid *id, uint64_t seed) _pure_;

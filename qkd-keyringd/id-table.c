@@ -21,22 +21,9 @@ uint64_t id_table_seed(void)
 	return seed;
 }
 
-static uint64_t mix(uint64_t value)
-{
-	value ^= value >> 32;
-	value *= UINT64_C(0xd6e8feb86659fd93);
-	value ^= value >> 32;
-	value *= UINT64_C(0xd6e8feb86659fd93);
-	return value ^ value >> 32;
-}
-
 uint64_t id_table_hash(const struct uuid *id, uint64_t seed)
 {
-	uint64_t low, high;
-
-	memcpy(&low, id->bytes, sizeof(low));
-	memcpy(&high, id->bytes + sizeof(low), sizeof(high));
-	return mix(mix(low ^ seed) ^ high);
+	return uuid_hash(id, seed);
 }
 
 static struct id_node **bucket(const struct id_table *table, const struct uuid *id)

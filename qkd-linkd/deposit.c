@@ -29,10 +29,9 @@ struct deposit {
 
 static struct slot *find_slot(const struct deposit *deposit, const struct uuid *id)
 {
-	size_t mask = deposit->slot_count - 1, at;
+	size_t mask = deposit->slot_count - 1, at = uuid_hash(id, 0) & mask;
 
-	memcpy(&at, id->bytes, sizeof(at));
-	for (at &= mask; deposit->slots[at].is_used; at = (at + 1) & mask)
+	for (; deposit->slots[at].is_used; at = (at + 1) & mask)
 		if (uuid_equal(&deposit->slots[at].id, id))
 			break;
 	return &deposit->slots[at];

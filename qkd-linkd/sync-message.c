@@ -13,8 +13,7 @@
 #include "common/json-text.h"
 
 #define HEX64_CHARS      16
-#define DUPLICATES_BITS  11
-#define DUPLICATES_SLOTS (1 << DUPLICATES_BITS)
+#define DUPLICATES_SLOTS 2048
 
 _Static_assert(DUPLICATES_SLOTS >= 2 * SYNC_MAX_KEYS, "the table of ids must not fill up");
 
@@ -74,11 +73,9 @@ static bool ids_are_distinct(const struct uuid *ids, size_t count)
 	uint16_t slots[DUPLICATES_SLOTS] = {0}; /* index + 1 */
 
 	for (size_t i = 0; i < count; i++) {
-		uint32_t slot;
+		size_t slot = uuid_hash(&ids[i], 0) % DUPLICATES_SLOTS;
 
-		memcpy(&slot, ids[i].bytes, sizeof(slot));
-		for (slot = slot * 2654435761u >> (32 - DUPLICATES_BITS); slots[slot];
-		     slot = (slot + 1) % DUPLICATES_SLOTS)
+		for (; slots[slot]; slot = (slot + 1) % DUPLICATES_SLOTS)
 			if (uuid_equal(&ids[i], &ids[slots[slot] - 1]))
 				return false;
 		slots[slot] = (uint16_t)(i + 1);

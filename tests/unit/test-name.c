@@ -115,3 +115,28 @@ Test(name, random_uuids_are_version_4_and_differ)
 	cr_assert(uuid_is_null(&null));
 	cr_assert_not(uuid_is_null(&a));
 }
+
+/* As devices make them: counted in one place, the rest alike. */
+Test(name, ids_that_differ_in_two_bytes_only_spread_over_a_table)
+{
+	enum {
+		IDS = 1024,
+		SLOTS = 2048,
+		MOST = 8,
+	};
+
+	for (size_t at = 0; at < sizeof(struct uuid) - 1; at++) {
+		unsigned slots[SLOTS] = {0}, most = 0;
+
+		for (unsigned i = 0; i < IDS; i++) {
+			struct uuid id = {{[0 ... 15] = 0x4a}};
+			unsigned *slot;
+
+			id.bytes[at] = (uint8_t)(i >> 8);
+			id.bytes[at + 1] = (uint8_t)i;
+			slot = &slots[uuid_hash(&id, 0) % SLOTS];
+			most = MAX(most, ++*slot);
+		}
+		cr_assert_leq(most, MOST, "byte %zu: %u in one slot", at, most);
+	}
+}
