@@ -36,6 +36,9 @@ struct storage_ops {
 		       uint64_t size); /* -ENOSPC */
 	int (*truncate)(struct storage *storage, int file, uint64_t size);
 	int (*sync)(struct storage *storage, int file); /* fdatasync(2) */
+	/* What was written begins to go to the disk, so that the sync() of several files, which has
+	 * to follow, costs less than one after the other. Or NULL: nothing is gained. */
+	void (*start_sync)(struct storage *storage, int file);
 	int (*size)(struct storage *storage, int file, uint64_t *ret_bytes);
 	int (*rename)(struct storage *storage, const char *from, const char *to);
 	int (*remove)(struct storage *storage, const char *name); /* file or empty directory */

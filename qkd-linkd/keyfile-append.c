@@ -75,6 +75,10 @@ static int sync_pair(struct keyfile_append *append)
 
 	if (!append->is_dirty)
 		return 0;
+	if (keys->ops->start_sync) {
+		keys->ops->start_sync(keys, append->lines_file);
+		keys->ops->start_sync(keys, append->ids_file);
+	}
 	r = keys->ops->sync(keys, append->lines_file);
 	if (r >= 0)
 		r = keys->ops->sync(keys, append->ids_file);
