@@ -116,13 +116,14 @@ static int ask(struct gathering *gathering, sd_bus *bus, const char *daemon, cha
 	return 0;
 }
 
-/* Every call has a time limit, at which the bus answers for whom it was made to. */
+/* Every call has a time limit, at which the bus answers for whom it was made to; that does not
+ * count as something processed. */
 static int wait_for_all(const struct gathering *gathering, sd_bus *bus)
 {
 	while (gathering->pending > 0) {
 		int r = sd_bus_process(bus, NULL);
 
-		if (r == 0)
+		if (r == 0 && gathering->pending > 0)
 			r = sd_bus_wait(bus, UINT64_MAX);
 		if (r < 0 && r != -EINTR)
 			return r;

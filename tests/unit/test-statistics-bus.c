@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -362,6 +363,7 @@ static void set_up_daemon(void)
 	if (daemon_pid == 0) {
 		char option[160];
 
+		prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
 		snprintf(option, sizeof(option), "--address=%s", address);
 		execlp("dbus-daemon", "dbus-daemon", "--session", "--nofork", "--nopidfile", option,
 		       NULL);
