@@ -40,7 +40,7 @@ install: programs
 		$(INSTALL) -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/man/man$${page##*.} $$page || exit 1; done
 	$(call say,INST,$(PREFIX)/share/doc/qkd-keyring)
 	$(Q)$(INSTALL) -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/qkd-keyring \
-		README.md SECURITY.md LICENSE $(wildcard docs/*.md)
+		README.md SECURITY.md LICENSE $(wildcard docs/*.md docs/*.json)
 	$(Q)$(INSTALL) -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/qkd-keyring/examples docs/examples/*.json
 	$(Q)if [ -n "$(wildcard docs/dbus/*.xml)" ]; then $(INSTALL) -D -m 0644 \
 		-t $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces $(wildcard docs/dbus/*.xml); fi

@@ -20,7 +20,8 @@
 #include "qkd-linkd/sync-statistics.h"
 #include "tests/unit/support/openmetrics.h"
 
-#define PAGE "man/qkd-statistics.7"
+#define PAGE      "man/qkd-statistics.7"
+#define DASHBOARD "docs/grafana-dashboard.json"
 
 static const struct table {
 	const struct statistics_definition *definitions;
@@ -102,11 +103,11 @@ Test(statistics_names, the_manual_page_has_each_of_them_once_and_right)
 	cr_assert_eq(read_page(), count, "%zu in the page, %zu are counted", read_page(), count);
 }
 
-Test(statistics_names, all_of_them_together_make_correct_metrics)
+static struct openmetrics *all_metrics(void)
 {
 	struct statistics_reading readings[256];
 	struct openmetrics *metrics = NULL;
-	char *text = NULL;
+	_cleanup_(freep) char *text = NULL;
 	size_t size_bytes, count = 0;
 	const char *wrong;
 
@@ -123,6 +124,31 @@ Test(statistics_names, all_of_them_together_make_correct_metrics)
 	cr_assert_eq(metrics_text_build(readings, count, &text, &size_bytes), 0);
 	wrong = openmetrics_parse(text, size_bytes, &metrics);
 	cr_assert_null(wrong, "%s", wrong);
-	openmetrics_free(metrics);
-	free(text);
+	return metrics;
+}
+
+Test(statistics_names, all_of_them_together_make_correct_metrics)
+{
+	_cleanup_(openmetrics_freep) struct openmetrics *metrics = all_metrics();
+
+	cr_assert_gt(openmetrics_family_count(metrics), 60);
+}
+
+Test(statistics_names, the_dashboard_shows_nothing_that_is_not_there)
+{
+	_cleanup_(openmetrics_freep) struct openmetrics *metrics = all_metrics();
+	FILE *dashboard = fopen(DASHBOARD, "re");
+	char line[1024], name[256];
+	unsigned count = 0;
+	double value;
+
+	cr_assert_not_null(dashboard);
+	while (fgets(line, sizeof(line), dashboard))
+		for (const char *at = line; (at = strstr(at, "qkd_")); at += strlen(name)) {
+			cr_assert_eq(sscanf(at, "%255[a-z_]", name), 1);
+			cr_assert(openmetrics_find(metrics, name, &value), "%s", name);
+			count++;
+		}
+	fclose(dashboard);
+	cr_assert_gt(count, 30);
 }
