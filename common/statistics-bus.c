@@ -11,12 +11,14 @@
 #include "common/statistics-message.h"
 #include "common/statistics-reader.h"
 
+#define SENDER_MAX_CHARS 255 /* of a name on a bus, says the D-Bus specification */
+
 struct reader {
 	uint32_t id; /* 0: free */
 	struct statistics_reader reader;
 	sd_bus *bus;
-	char *name;          /* of its connection to the bus; NULL: it is all there is on bus */
-	sd_bus_track *track; /* of that name, or NULL */
+	char name[SENDER_MAX_CHARS + 1]; /* on the bus; "": it is all there is on its connection */
+	sd_bus_track *track;             /* of that name, or NULL */
 };
 
 struct statistics_bus {
@@ -48,7 +50,6 @@ static void free_reader(struct reader *reader)
 {
 	sd_bus_track_unref(reader->track);
 	sd_bus_unref(reader->bus);
-	free(reader->name);
 	statistics_reader_done(&reader->reader);
 	*reader = (struct reader){0};
 }
@@ -64,7 +65,7 @@ static void tell(struct statistics_bus *s, struct reader *reader)
 		r = sd_bus_message_append(message, "u", reader->id);
 	if (r >= 0)
 		r = statistics_message_append(message, s->set, reader->reader.filter, now_usec(s));
-	if (r >= 0 && reader->name)
+	if (r >= 0 && reader->name[0])
 		r = sd_bus_send_to(reader->bus, message, reader->name, NULL);
 	else if (r >= 0)
 		r = sd_bus_send(reader->bus, message, NULL);
@@ -141,7 +142,7 @@ static bool is_callers(const struct reader *reader, sd_bus_message *message)
 
 	if (reader->id == 0 || reader->bus != sd_bus_message_get_bus(message))
 		return false;
-	return reader->name ? sender && str_equal(sender, reader->name) : true;
+	return reader->name[0] == '\0' || (sender && str_equal(sender, reader->name));
 }
 
 static struct reader *find_free(struct statistics_bus *s)
@@ -167,11 +168,9 @@ static int follow_sender(struct reader *reader, sd_bus_message *message)
 	reader->bus = sd_bus_ref(sd_bus_message_get_bus(message));
 	if (sd_bus_is_bus_client(reader->bus) <= 0)
 		return 0;
-	if (!sender)
+	if (!sender || strlen(sender) > SENDER_MAX_CHARS)
 		return -EINVAL;
-	reader->name = strdup(sender);
-	if (!reader->name)
-		return -ENOMEM;
+	strcpy(reader->name, sender);
 	r = sd_bus_track_new(reader->bus, &reader->track, on_gone, reader);
 	return r < 0 ? r : sd_bus_track_add_sender(reader->track, message);
 }
