@@ -46,23 +46,37 @@ static int new_filter(const struct ctl *ctl, struct statistics_filter **ret)
 	return r;
 }
 
-static int print_list(const struct ctl *ctl, const struct statistics_list *list,
-		      const struct statistics_filter *filter)
+/* One object at a time: qkdctl's JSON lies in memory that must not be swapped out, of which there
+ * is little, and a large site has thousands of statistics. */
+static int print_document(const struct statistics_list *list,
+			  const struct statistics_filter *filter)
 {
-	_cleanup_(json_decrefp) json_t *document = json_array();
+	const char *separator = "[";
 
 	for (size_t i = 0; i < list->count; i++) {
-		const struct statistics_reading *reading = &list->readings[i];
+		_cleanup_(json_decrefp) json_t *object = NULL;
 
-		if (!statistics_filter_selects(filter, reading->name))
+		if (!statistics_filter_selects(filter, list->readings[i].name))
 			continue;
-		if (json_array_append_new(document, ctl->json ? ctl_statistics_object(reading)
-							      : ctl_statistics_row(reading)) < 0)
+		object = ctl_statistics_object(&list->readings[i]);
+		fputs(separator, stdout);
+		if (!object || json_dumpf(object, stdout, JSON_REAL_PRECISION(12)) < 0)
 			return -ENOMEM;
+		separator = ", ";
 	}
-	if (ctl->json)
-		return ctl_print_json(document);
-	ctl_table_print(document, ctl_statistics_columns, ctl_statistics_column_count, stdout);
+	puts(*separator == '[' ? "[]" : "]");
+	return 0;
+}
+
+static int print_table(const struct statistics_list *list, const struct statistics_filter *filter)
+{
+	_cleanup_(json_decrefp) json_t *rows = json_array();
+
+	for (size_t i = 0; i < list->count; i++)
+		if (statistics_filter_selects(filter, list->readings[i].name) &&
+		    json_array_append_new(rows, ctl_statistics_row(&list->readings[i])) < 0)
+			return -ENOMEM;
+	ctl_table_print(rows, ctl_statistics_columns, ctl_statistics_column_count, stdout);
 	return 0;
 }
 
@@ -79,7 +93,7 @@ static int print_once(const struct ctl *ctl, const struct statistics_filter *fil
 	if (answer.silent > 0)
 		ctl_tell_error("a daemon does not tell its statistics", answer.trouble,
 			       "qkdctl status");
-	r = print_list(ctl, &answer.list, filter);
+	r = ctl->json ? print_document(&answer.list, filter) : print_table(&answer.list, filter);
 	if (r < 0)
 		ctl_tell_error("statistics", strerror(-r), "fewer of them, with --filter");
 	return r >= 0 && answer.silent == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
@@ -126,6 +140,14 @@ static void print_news(struct follower *follower, const struct statistics_list *
 	}
 }
 
+static bool selects_any(const struct statistics_list *list, const struct statistics_filter *filter)
+{
+	for (size_t i = 0; i < list->count; i++)
+		if (statistics_filter_selects(filter, list->readings[i].name))
+			return true;
+	return false;
+}
+
 static int on_statistics(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	_cleanup_(statistics_list_done) struct statistics_list list = {0};
@@ -135,10 +157,10 @@ static int on_statistics(sd_bus_message *message, void *userdata, sd_bus_error *
 
 	if (r >= 0)
 		r = statistics_message_read(message, &list);
-	if (r < 0)
-		return 0; /* of a daemon that is not ours to mend */
+	if (r < 0 || !selects_any(&list, follower->filter))
+		return 0; /* a daemon that has nothing of it, or says nonsense */
 	if (follower->ctl->json)
-		follower->result = print_list(follower->ctl, &list, follower->filter);
+		follower->result = print_document(&list, follower->filter);
 	else
 		print_news(follower, &list);
 	if (fflush(stdout) != 0)
