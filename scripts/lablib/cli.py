@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from . import LabError, UsageError, configuration, daemons, host, site as sites
+from . import LabError, UsageError, configuration, daemons, hold, host, site as sites
 from .topology import Topology
 
 FIRST_KEY_WAIT_SEC = 30
@@ -74,7 +74,9 @@ def build(topology):
 
 def up(arguments):
     topology = Topology(arguments.link, arguments.device, arguments.set or [])
+    hold.check_free()
     host.create_state()
+    hold.mark()
     for number in (signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, _interrupted)
     try:
@@ -94,6 +96,7 @@ def _interrupted(_number, _frame):
 
 
 def down(_arguments):
+    hold.check_free()
     if not host.is_up():
         return
     failures = host.undo_everything()
@@ -103,15 +106,25 @@ def down(_arguments):
 
 # while it is up --------------------------------------------------------------------------------
 
-def execute(arguments):
-    load().check_site(arguments.site)
+def words_after_dashes(arguments, usage):
     command = arguments.command[1:] if arguments.command[:1] == ["--"] else arguments.command
     if not command:
-        raise UsageError("exec needs a command: scripts/lab exec SITE -- COMMAND...")
+        raise UsageError(usage)
+    return command
+
+
+def execute(arguments):
+    load().check_site(arguments.site)
+    command = words_after_dashes(
+        arguments, "exec needs a command: scripts/lab exec SITE -- COMMAND...")
     try:
         sites.execute(arguments.site, command)
     except OSError as error:
         raise LabError(f"{command[0]}: {error.strerror}") from None
+
+
+def hold_for(arguments):
+    hold.hold(words_after_dashes(arguments, "hold needs a command: scripts/lab hold -- COMMAND..."))
 
 
 def kill(arguments):
@@ -207,6 +220,8 @@ def parser():
     add("path", path, "print the service's home at a site", "site")
     add("status", status, "what runs").add_argument("--json", action="store_true")
     add("down", down, "take everything away")
+    command = add("hold", hold_for, "run a command that has the lab to itself; wait for its turn")
+    command.add_argument("command", nargs=argparse.REMAINDER)
     return top
 
 
