@@ -9,14 +9,14 @@
 
 #include <stdint.h>
 
-#define UPCALL_DIRECTORY	 "/run/qkd/upcall" /* UPCALL_DIRECTORY/SITE/socket */
-#define UPCALL_DEFAULT_SITE	 "_"		   /* descriptions that name no site */
-#define UPCALL_MAGIC		 0x51554b31u	   /* "1KUQ" */
-#define UPCALL_DESCRIPTION_MAX	 256
-#define UPCALL_CALLOUT_MAX	 256
-#define UPCALL_KEY_MAX		 512
-#define UPCALL_WAIT_MAX_SEC	 5
-#define UPCALL_NEGATIVE_SEC	 2 /* how long a rejection is cached */
+#define UPCALL_DIRECTORY       "/run/qkd/upcall" /* UPCALL_DIRECTORY/SITE/socket */
+#define UPCALL_DEFAULT_SITE    "_"               /* descriptions that name no site */
+#define UPCALL_MAGIC           0x51554b31u       /* "1KUQ" */
+#define UPCALL_DESCRIPTION_MAX 256
+#define UPCALL_CALLOUT_MAX     256
+#define UPCALL_KEY_MAX         512
+#define UPCALL_WAIT_MAX_SEC    5
+#define UPCALL_NEGATIVE_SEC    2 /* how long a rejection is cached */
 
 struct upcall_request {
 	uint32_t magic;
