@@ -19,7 +19,6 @@
 #include "common/name.h"
 
 #define CHANNEL_VERSION        1
-#define CHANNEL_REASON_CHARS   256
 #define CHANNEL_SERVER_BACKLOG 128
 
 /* channel-bio.c: a socket BIO that never raises SIGPIPE; does not own the descriptor. */

@@ -18,7 +18,8 @@
 #define CHANNEL_MAX_PENDING      64 /* accepted, handshake not done, one server */
 #define CHANNEL_HANDSHAKE_USEC   (5 * USEC_PER_SEC)
 #define CHANNEL_FRAME_USEC       (10 * USEC_PER_SEC) /* a frame begun must end within */
-#define CHANNEL_KEEPALIVE_SEC    10                  /* TCP keepalive and user timeout */
+#define CHANNEL_REASON_CHARS     256
+#define CHANNEL_KEEPALIVE_SEC    10 /* TCP keepalive and user timeout */
 #define CHANNEL_BACKOFF_MIN_USEC (100 * USEC_PER_MSEC)
 #define CHANNEL_BACKOFF_MAX_USEC (5 * USEC_PER_SEC)
 

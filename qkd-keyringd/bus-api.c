@@ -167,6 +167,7 @@ static const struct store_property {
 } store_properties[] = {
 	{"Peer", 's', offsetof(struct store_status, peer)},
 	{"Connected", 'b', offsetof(struct store_status, connected)},
+	{"PeerError", 's', offsetof(struct store_status, peer_error)},
 	{"KeyBits", 'u', offsetof(struct store_status, key_bits)},
 	{"AvailableOwn", 't', offsetof(struct store_status, available_own)},
 	{"AvailablePeer", 't', offsetof(struct store_status, available_peer)},
@@ -219,6 +220,7 @@ static const sd_bus_vtable store_vtable[] = {
 	SD_BUS_VTABLE_START(0),
 	SD_BUS_PROPERTY("Peer", "s", get_store_property, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	STORE_PROPERTY("Connected", "b"),
+	SD_BUS_PROPERTY("PeerError", "s", get_store_property, 0, 0),
 	STORE_PROPERTY("KeyBits", "u"),
 	STORE_PROPERTY("AvailableOwn", "t"),
 	STORE_PROPERTY("AvailablePeer", "t"),

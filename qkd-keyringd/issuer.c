@@ -88,7 +88,7 @@ static void on_lost(struct site_peer *peer, const char *reason, void *userdata)
 	issuer_serve_drop_held(store);
 	issuer_label_home_lost(store);
 	if (store->issuer->network)
-		site_network_lost(store->issuer->network, peer);
+		site_network_lost(store->issuer->network, peer, reason);
 	issuer_store_changed(store);
 }
 
@@ -431,6 +431,8 @@ int issuer_store_status(const struct issuer *issuer, size_t i, struct store_stat
 	counts = store_counts(store->store);
 	*ret = (struct store_status){
 		.peer = store->peer_name,
+		.peer_error = issuer->network ? site_network_trouble(issuer->network, store->peer)
+					      : "",
 		.connected = site_peer_is_connected(store->peer),
 		.key_bits = store->directory_count ? store_key_bits(store->store, 0) : 0,
 		.available_own = counts->available_own,

@@ -83,7 +83,8 @@ int issuer_destroy(struct issuer *issuer, const char *peer, const struct uuid *i
 /* For status and D-Bus properties. */
 struct store_status {
 	const char *peer;
-	bool connected; /* site protocol */
+	const char *peer_error; /* why it is not connected, as far as is known here; "" */
+	bool connected;         /* site protocol */
 	uint32_t key_bits;
 	uint64_t available_own, available_peer, reserved, delivering, issued, destroyed;
 	uint64_t labels;

@@ -14,8 +14,8 @@ struct peer_entry {
 	struct list link;
 	struct site_network *network;
 	struct site_peer *peer;
-	struct channel_client *client; /* NULL: it dials us */
-	int last_error;
+	struct channel_client *client;      /* NULL: it dials us */
+	char trouble[CHANNEL_REASON_CHARS]; /* why there is no connection */
 };
 
 struct site_network {
@@ -97,11 +97,12 @@ static void attach(struct peer_entry *entry, struct channel *channel)
 	self->transport.close = transport_close;
 	self->channel = channel;
 	self->peer = entry->peer;
-	entry->last_error = 0;
 	channel_set_handler(channel, &channel_handler, self);
 	if (site_peer_attach(entry->peer, &self->transport,
 			     network->hello(entry->peer, network->userdata)) < 0)
 		site_peer_lost(entry->peer, "out of memory");
+	else
+		entry->trouble[0] = '\0';
 }
 
 static void client_connected(struct channel *channel, void *userdata)
@@ -113,11 +114,13 @@ static void client_connected(struct channel *channel, void *userdata)
 static void client_failed(int result, const char *reason, void *userdata)
 {
 	struct peer_entry *entry = userdata;
+	struct log_fields fields = {.peer = site_peer_name(entry->peer), .error = -result};
 
-	if (entry->last_error == result)
+	if (str_equal(entry->trouble, reason))
 		return;
-	entry->last_error = result;
-	log_warning("cannot connect to site %s: %s", site_peer_name(entry->peer), reason);
+	snprintf(entry->trouble, sizeof(entry->trouble), "%s", reason);
+	log_event(LOG_WARNING, EVENT_PEER_UNREACHABLE, &fields, "cannot connect to site %s: %s",
+		  site_peer_name(entry->peer), reason);
 }
 
 static const struct channel_client_handler client_handler = {
@@ -219,10 +222,19 @@ int site_network_add(struct site_network *network, struct site_peer *peer, const
 				  &client_handler, entry, &entry->client);
 }
 
-void site_network_lost(struct site_network *network, struct site_peer *peer)
+const char *site_network_trouble(struct site_network *network, const struct site_peer *peer)
+{
+	const struct peer_entry *entry = find_by_name(network, site_peer_name(peer));
+
+	return entry ? entry->trouble : "";
+}
+
+void site_network_lost(struct site_network *network, struct site_peer *peer, const char *reason)
 {
 	struct peer_entry *entry = find_by_name(network, site_peer_name(peer));
 
+	if (entry)
+		snprintf(entry->trouble, sizeof(entry->trouble), "%s", reason);
 	if (entry && entry->client && channel_client_reconnect(entry->client) < 0)
 		log_warning("cannot connect to site %s again", site_peer_name(peer));
 }

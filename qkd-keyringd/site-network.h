@@ -28,5 +28,7 @@ DEFINE_CLEANUP(struct site_network *, site_network_free);
 /* address is needed where we lead; without one the peer is not dialled. */
 int site_network_add(struct site_network *network, struct site_peer *peer, const char *address);
 /* Its connection is gone: dial again where it is for us to dial. */
-void site_network_lost(struct site_network *network, struct site_peer *peer);
+void site_network_lost(struct site_network *network, struct site_peer *peer, const char *reason);
+/* Why there is no connection, as far as is known here; "" while there is one. Borrowed. */
+const char *site_network_trouble(struct site_network *network, const struct site_peer *peer);
 void site_network_set_identity(struct site_network *network, struct channel_identity *identity);

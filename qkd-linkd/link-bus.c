@@ -55,6 +55,7 @@ static int get_text(sd_bus *bus, const char *path, const char *interface, const 
 		{"Driver", offsetof(struct link_status, driver)},
 		{"Directory", offsetof(struct link_status, directory)},
 		{"LastError", offsetof(struct link_status, last_error)},
+		{"PeerError", offsetof(struct link_status, peer_error)},
 	};
 	struct link_bus *self = userdata;
 	struct link_status status;
@@ -80,6 +81,10 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
 		return sd_bus_message_append(reply, "t", status.keys_agreed);
 	if (str_equal(property, "KeysPerSecond"))
 		return sd_bus_message_append(reply, "d", status.keys_per_second);
+	if (str_equal(property, "ErrorRate"))
+		return sd_bus_message_append(reply, "d", status.error_rate);
+	if (str_equal(property, "Alarm"))
+		return sd_bus_message_append(reply, "b", (int)status.alarm);
 	if (str_equal(property, "KeyBits"))
 		return sd_bus_message_append(reply, "u", status.key_bits);
 	if (str_equal(property, "OpenTransactions"))
@@ -127,6 +132,9 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("OpenTransactions", "u", get_number, 0, 0),
 	SD_BUS_PROPERTY("Connected", "b", get_number, 0, CHANGES),
 	SD_BUS_PROPERTY("LastError", "s", get_text, 0, CHANGES),
+	SD_BUS_PROPERTY("PeerError", "s", get_text, 0, 0),
+	SD_BUS_PROPERTY("ErrorRate", "d", get_number, 0, 0),
+	SD_BUS_PROPERTY("Alarm", "b", get_number, 0, 0),
 	SD_BUS_METHOD("Start", NULL, NULL, on_start, UNPRIVILEGED),
 	SD_BUS_METHOD("Stop", NULL, NULL, on_stop, UNPRIVILEGED),
 	SD_BUS_SIGNAL_WITH_NAMES(

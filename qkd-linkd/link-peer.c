@@ -21,16 +21,17 @@ struct link_peer {
 	struct channel_client *client; /* the leader's */
 	struct channel *channel;
 	struct log_ratelimit refused_limit, violation_limit;
-	bool has_complained; /* the peer could not be reached, and that was said */
+	char trouble[CHANNEL_REASON_CHARS + 64]; /* why there is no channel */
 	struct uuid ids[SYNC_MAX_KEYS];
 };
 
 /* Gives the channel up; a client begins anew. */
-static void drop(struct link_peer *peer)
+static void drop(struct link_peer *peer, const char *reason)
 {
 	if (!peer->channel)
 		return;
 	peer->channel = channel_free(peer->channel);
+	snprintf(peer->trouble, sizeof(peer->trouble), "%s", reason);
 	if (peer->client && channel_client_reconnect(peer->client) < 0)
 		log_error("Cannot connect to %s again", peer->config->peer);
 }
@@ -57,7 +58,7 @@ static void on_message(struct channel *channel, json_t *json, void *userdata)
 		return;
 	}
 	log_violation(peer, what);
-	drop(peer);
+	drop(peer, "it sent a malformed message");
 	peer->handler.on_lost("it sent a malformed message", peer->userdata);
 }
 
@@ -79,7 +80,7 @@ static void on_closed(struct channel *channel, int result, const char *reason, v
 {
 	struct link_peer *peer = userdata;
 
-	drop(peer);
+	drop(peer, reason);
 	peer->handler.on_lost(reason, peer->userdata);
 }
 
@@ -94,7 +95,7 @@ static void on_channel(struct channel *channel, void *userdata)
 		peer->handler.on_lost("it has connected again", peer->userdata);
 	}
 	peer->channel = channel;
-	peer->has_complained = false;
+	peer->trouble[0] = '\0';
 	channel_set_handler(channel, &handler, peer);
 	peer->handler.on_connected(peer->userdata);
 }
@@ -114,6 +115,9 @@ static void refused(const char *address, const char *reason, void *userdata)
 	struct log_fields fields = {.peer = peer->config->peer, .reason = "refused"};
 	unsigned suppressed;
 
+	if (!peer->channel)
+		snprintf(peer->trouble, sizeof(peer->trouble), "%s was refused: %s", address,
+			 reason);
 	if (log_ratelimit_pass(&peer->refused_limit, &suppressed))
 		log_event(LOG_WARNING, EVENT_CONNECTION_REFUSED, &fields,
 			  "Connection from %s refused: %s (%u more not logged)", address, reason,
@@ -122,13 +126,17 @@ static void refused(const char *address, const char *reason, void *userdata)
 
 /* Client */
 
+/* Once for each reason, not for each try. */
 static void failed(int result, const char *reason, void *userdata)
 {
 	struct link_peer *peer = userdata;
+	struct log_fields fields = {.peer = peer->config->peer, .error = -result};
 
-	log_line(peer->has_complained ? LOG_DEBUG : LOG_INFO, "Cannot connect to %s at %s: %s",
-		 peer->config->peer, peer->config->peer_address, reason);
-	peer->has_complained = true;
+	if (str_equal(peer->trouble, reason))
+		return;
+	snprintf(peer->trouble, sizeof(peer->trouble), "%s", reason);
+	log_event(LOG_WARNING, EVENT_PEER_UNREACHABLE, &fields, "Cannot connect to %s at %s: %s",
+		  peer->config->peer, peer->config->peer_address, reason);
 }
 
 static int read_identity(const struct link_config *config, struct channel_identity **ret)
@@ -240,13 +248,18 @@ void link_peer_reconnect(struct link_peer *peer, const char *reason)
 {
 	if (!peer->channel)
 		return;
-	drop(peer);
+	drop(peer, reason);
 	peer->handler.on_lost(reason, peer->userdata);
 }
 
 void link_peer_disconnect(struct link_peer *peer)
 {
-	drop(peer);
+	drop(peer, "ended here");
+}
+
+const char *link_peer_trouble(const struct link_peer *peer)
+{
+	return peer->channel ? "" : peer->trouble;
 }
 
 int link_peer_reload(struct link_peer *peer, const struct link_config *config)

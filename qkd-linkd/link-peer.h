@@ -34,5 +34,7 @@ int link_peer_send_binary(struct link_peer *peer, const void *bytes, size_t size
 void link_peer_reconnect(struct link_peer *peer, const char *reason);
 /* Ends the connection without on_lost(); the next one comes by itself. */
 void link_peer_disconnect(struct link_peer *peer);
+/* Why there is no connection, as far as is known here; "" while there is one. */
+const char *link_peer_trouble(const struct link_peer *peer);
 /* Reads certificates and key again, for the connections to come. */
 int link_peer_reload(struct link_peer *peer, const struct link_config *config);

@@ -44,6 +44,7 @@ static void sample(struct link *link)
 void link_status(struct link *link, struct link_status *ret)
 {
 	const struct link_config *config = link->config;
+	const struct device *distilled = link_device_distilled(link->device);
 
 	*ret = (struct link_status){
 		.link = config->link,
@@ -54,12 +55,15 @@ void link_status(struct link *link, struct link_status *ret)
 		.driver = link_device_driver(link->device),
 		.directory = sync_machine_directory(link->machine),
 		.last_error = link_device_error(link->device),
+		.peer_error = link->peer ? link_peer_trouble(link->peer) : "",
 		.key_bits = link_device_key_bits(link->device),
 		.open_transactions = sync_machine_open(link->machine),
 		.next_sequence = sync_machine_next(link->machine),
 		.keys_agreed = keys_agreed(link),
 		.in_pool = link->deposit ? deposit_count(link->deposit) : 0,
 		.keys_per_second = rate(link),
+		.error_rate = distilled ? distilled_device_error_rate(distilled) : 0,
+		.alarm = distilled && distilled_device_alarm(distilled),
 		.connected = sync_machine_is_connected(link->machine),
 	};
 }

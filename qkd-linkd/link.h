@@ -20,11 +20,11 @@ struct link_status {
 	const char *link, *site, *peer;
 	const char *state; /* of the device's session */
 	const char *device, *driver, *directory;
-	const char *last_error; /* "" */
+	const char *last_error, *peer_error; /* "" */
 	uint32_t key_bits, open_transactions;
 	uint64_t next_sequence, keys_agreed, stock, in_pool;
-	double keys_per_second;
-	bool connected;
+	double keys_per_second, error_rate; /* of the last block; 0: none is measured */
+	bool connected, alarm;
 };
 
 /* Takes config. Everything that keeps it from working is logged. file and arguments, borrowed, are

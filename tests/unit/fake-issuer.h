@@ -127,6 +127,7 @@ int issuer_store_status(const struct issuer *issuer, size_t i, struct store_stat
 {
 	*ret = (struct store_status){
 		.peer = i == 0 ? "bob" : "carol-1",
+		.peer_error = i == 0 ? "" : "no route",
 		.connected = i == 0,
 		.key_bits = 256,
 		.available_own = 10 + i,

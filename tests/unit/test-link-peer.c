@@ -130,7 +130,9 @@ Test(link_peer, a_connection_that_is_ended_comes_back)
 	run_until(&bob.connected, 2);
 	link_peer_disconnect(bob.peer);
 	run_until(&alice.lost, 1);
+	cr_assert(*link_peer_trouble(alice.peer));
 	run_until(&alice.connected, 3);
+	cr_assert_str_empty(link_peer_trouble(alice.peer));
 }
 
 Test(link_peer, a_message_that_is_none_ends_the_connection_and_no_more)
@@ -154,6 +156,9 @@ Test(link_peer, another_sites_certificate_is_not_let_in)
 		sd_event_run(event, 10 * USEC_PER_MSEC);
 	cr_assert_eq(bob.connected, 0u);
 	cr_assert_eq(carol.connected, 0u);
+	cr_assert(strstr(link_peer_trouble(carol.peer), "names site bob, not dave"), "%s",
+		  link_peer_trouble(carol.peer));
+	cr_assert(strstr(link_peer_trouble(bob.peer), "was refused"));
 	link_peer_free(carol.peer);
 }
 

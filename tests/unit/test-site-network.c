@@ -33,7 +33,7 @@ static void on_lost(struct site_peer *peer, const char *reason, void *userdata)
 
 	end->lost++;
 	if (end->network)
-		site_network_lost(end->network, peer);
+		site_network_lost(end->network, peer, reason);
 }
 
 static void on_request(struct site_peer *peer, const struct site_message *message, void *userdata)
@@ -130,8 +130,11 @@ Test(site_network, a_connection_that_is_lost_at_either_end_comes_back)
 	site_peer_lost(bob.peer, "test");
 	cr_assert(TEST_RUN_UNTIL(event, alice.lost == 1, 5 * USEC_PER_SEC));
 	cr_assert(TEST_RUN_UNTIL(event, both_connected(), 5 * USEC_PER_SEC));
+	cr_assert_str_empty(site_network_trouble(bob.network, bob.peer));
 	site_peer_lost(alice.peer, "test");
+	cr_assert_str_eq(site_network_trouble(alice.network, alice.peer), "test");
 	cr_assert(TEST_RUN_UNTIL(event, both_connected() && bob.connected == 3, 5 * USEC_PER_SEC));
+	cr_assert_str_empty(site_network_trouble(alice.network, alice.peer));
 }
 
 Test(site_network, a_site_that_nobody_configured_is_refused)
@@ -141,5 +144,7 @@ Test(site_network, a_site_that_nobody_configured_is_refused)
 	start(&bob, "carol", bob_identity, address, NULL);
 	start(&alice, "bob", alice_identity, NULL, address);
 	cr_assert_not(TEST_RUN_UNTIL(event, bob.connected > 0, 500 * USEC_PER_MSEC));
+	cr_assert(strstr(site_network_trouble(alice.network, alice.peer), "refuses us"), "%s",
+		  site_network_trouble(alice.network, alice.peer));
 	stop(&carol);
 }
