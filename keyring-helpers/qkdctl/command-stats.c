@@ -186,9 +186,7 @@ static int subscribe(struct follower *follower, const char *daemon)
 					   excludes(ctl), &call);
 
 	if (r >= 0)
-		r = sd_bus_message_append(call, "t",
-					  ctl->stats.interval_usec ? ctl->stats.interval_usec
-								   : CTL_STATS_INTERVAL_USEC);
+		r = sd_bus_message_append(call, "t", ctl->interval_usec);
 	if (r >= 0)
 		r = sd_bus_call_async(ctl->bus, NULL, call, on_subscribed, follower, CTL_CALL_USEC);
 	return r;
@@ -246,5 +244,5 @@ int command_stats(struct ctl *ctl)
 
 	if (new_filter(ctl, &filter) < 0)
 		return CTL_EXIT_USAGE;
-	return ctl->stats.follow ? follow(ctl, filter) : print_once(ctl, filter);
+	return ctl->follow ? follow(ctl, filter) : print_once(ctl, filter);
 }

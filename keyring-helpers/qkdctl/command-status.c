@@ -68,7 +68,8 @@ int command_status(struct ctl *ctl)
 	_cleanup_(json_decrefp) json_t *stores = NULL;
 	_cleanup_(json_decrefp) json_t *document = NULL;
 
-	if (ctl_list_links(ctl, &links) < 0 || ctl_list_stores(ctl, &stores) < 0)
+	if (ctl_check_site(ctl) < 0 || ctl_list_links(ctl, &links) < 0 ||
+	    ctl_list_stores(ctl, &stores) < 0)
 		return EXIT_FAILURE;
 	if (!ctl->json) {
 		print_status(ctl, links, stores);

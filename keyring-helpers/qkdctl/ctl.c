@@ -146,7 +146,13 @@ int ctl_connect(struct ctl *ctl)
 		ctl_tell_error("the system bus", strerror(-r), "systemctl status dbus");
 		return r;
 	}
-	r = read_keyring(ctl);
+	return 0;
+}
+
+int ctl_check_site(struct ctl *ctl)
+{
+	int r = read_keyring(ctl);
+
 	if (r < 0)
 		return r;
 	if (ctl->site && !str_equal(ctl->site, ctl_site(ctl))) {

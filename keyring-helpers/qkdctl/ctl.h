@@ -22,27 +22,30 @@
 #define CTL_KEYRING_INTERFACE "org.qkd.Keyring1"
 #define CTL_STORE_INTERFACE   "org.qkd.Keyring1.Store"
 
-#define CTL_STATS_INTERVAL_USEC (1 * USEC_PER_SEC)
+#define CTL_INTERVAL_USEC (1 * USEC_PER_SEC) /* between two reports, unless told */
 
 struct ctl_stats {
 	char *included[STATISTICS_FILTER_MAX_NAMES + 1]; /* NULL-terminated, and borrowed */
 	char *excluded[STATISTICS_FILTER_MAX_NAMES + 1];
-	bool follow;
-	uint64_t interval_usec;
 };
 
 struct ctl {
-	bool json, reveal;
+	bool json, reveal, follow, explain, svg;
 	const char *site; /* --site; NULL: whichever keyringd is on the bus */
-	uint32_t bits;    /* 0: the store's size */
-	char **words;     /* what follows the command */
+	const char *key_id;
+	uint32_t bits; /* 0: the store's size */
+	uint64_t interval_usec;
+	char **words; /* what follows the command */
+	size_t word_count;
 	struct ctl_stats stats;
 	sd_bus *bus;
 	json_t *keyring; /* keyringd's own properties, {"site", "version", "kernel_shared"} */
 };
 
-/* Connects and makes sure that it is the site that was asked for. Tells what is wrong. */
+/* To the system bus; told on failure, as all that follows. */
 int ctl_connect(struct ctl *ctl);
+/* Reads what keyringd is and makes sure that it is the site that was asked for. */
+int ctl_check_site(struct ctl *ctl);
 void ctl_done(struct ctl *ctl);
 const char *ctl_site(const struct ctl *ctl);
 

@@ -1,0 +1,68 @@
+/* SPDX-License-Identifier: MIT */
+/* The tables of commands and options, and looking things up in them. */
+
+#include "ctl-command.h"
+
+#include "commands.h"
+
+const struct ctl_option_info ctl_options[CTL_OPTION_COUNT_] = {
+	[CTL_OPTION_SITE] = {"site", "SITE",
+			     "only if this is the site; name it in key descriptions"},
+	[CTL_OPTION_JSON] = {"json", NULL, "print one JSON document"},
+	[CTL_OPTION_HELP] = {"help", NULL, "this; after a command: about the command"},
+	[CTL_OPTION_VERSION] = {"version", NULL, "print the version"},
+	[CTL_OPTION_BITS] = {"bits", "N", "the key's size"},
+	[CTL_OPTION_REVEAL] = {"reveal", NULL, "print the key too"},
+	[CTL_OPTION_FILTER] = {"filter", "NAME", "show only this statistic, or node of their tree",
+			       true},
+	[CTL_OPTION_EXCLUDE] = {"exclude", "NAME", "do not show it", true},
+	[CTL_OPTION_FOLLOW] = {"follow", NULL, "go on, and tell what is new"},
+	[CTL_OPTION_INTERVAL] = {"interval", "SECONDS", "how often, from 0.1 to 3600 (default: 1)"},
+	[CTL_OPTION_KEY] = {"key", "ID", "only what concerns this key"},
+	[CTL_OPTION_EXPLAIN] = {"explain", NULL, "say what each entry means and what to do"},
+	[CTL_OPTION_SVG] = {"svg", NULL, "draw it, with graphviz"},
+};
+
+#define BIT(option) CTL_OPTION_BIT(CTL_OPTION_##option)
+
+const struct ctl_command ctl_commands[] = {
+	{"status", NULL, "", 0, 0, 0, CTL_NEEDS_BUS,
+	 "this site, its links and its keys, and what is wrong", command_status},
+	{"key", "new", "PEER", 1, 1, BIT(BITS) | BIT(REVEAL), CTL_NEEDS_KEYRINGD,
+	 "a new key into the session keyring", command_key_new},
+	{"key", "get", "PEER ID", 2, 2, BIT(REVEAL), CTL_NEEDS_KEYRINGD,
+	 "the key that the peer made new", command_key_get},
+	{"link", "start", "LINK", 1, 1, 0, CTL_NEEDS_KEYRINGD, "begin agreeing keys",
+	 command_link_start},
+	{"link", "stop", "LINK", 1, 1, 0, CTL_NEEDS_KEYRINGD, "end it", command_link_stop},
+	{"device", "list", "", 0, 0, 0, CTL_NEEDS_BUS, "the devices of this site's links",
+	 command_device_list},
+	{"stats", NULL, "", 0, 0, BIT(FILTER) | BIT(EXCLUDE) | BIT(FOLLOW) | BIT(INTERVAL),
+	 CTL_NEEDS_KEYRINGD, "what is counted", command_stats},
+};
+const size_t ctl_command_count = ELEMENTSOF(ctl_commands);
+
+unsigned ctl_command_words(const struct ctl_command *command)
+{
+	return command->name ? 2 : 1;
+}
+
+const struct ctl_command *ctl_command_find(char *const *words, size_t count)
+{
+	for (size_t i = 0; i < ctl_command_count; i++) {
+		const struct ctl_command *c = &ctl_commands[i];
+
+		if (count > 0 && str_equal(c->group, words[0]) &&
+		    (!c->name || (count > 1 && str_equal(c->name, words[1]))))
+			return c;
+	}
+	return NULL;
+}
+
+bool ctl_command_is_group(const char *word)
+{
+	for (size_t i = 0; i < ctl_command_count; i++)
+		if (str_equal(ctl_commands[i].group, word))
+			return true;
+	return false;
+}
