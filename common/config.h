@@ -30,11 +30,19 @@ enum config_type {
 	CONFIG_CUSTOM,  /* parse() decides */
 };
 
+/* When a running daemon takes a new value. */
+enum config_change {
+	CONFIG_AT_START,  /* a restart is needed */
+	CONFIG_AT_RELOAD, /* with the file read again */
+	CONFIG_ANY_TIME,  /* also one at a time, by config_change(); a number, bool or choice */
+};
+
 struct config;
 
 struct config_setting {
 	const char *name; /* "hold_sec", "tls.key": dots are nesting */
 	enum config_type type;
+	enum config_change change;
 	size_t offset; /* of the field in the caller's struct, which holds the default before */
 	bool required;
 	/* Of a number (max 0: no limit), or of a string's length. A char * default is NULL or from
@@ -46,6 +54,7 @@ struct config_setting {
 	/* CONFIG_CUSTOM: value is at pointer; reports through config_error(), answers 0 all the
 	 * same. */
 	int (*parse)(struct config *config, const char *pointer, json_t *value, void *field);
+	bool (*same)(const void *field, const void *other); /* CONFIG_CUSTOM */
 };
 
 /* NULL file: command line only. arguments: the "--name=value" words, NULL-terminated. A file that
@@ -70,3 +79,20 @@ void config_check_members(struct config *config, const char *pointer, json_t *ob
 /* The nearest of known (NULL-terminated) by edit distance, or NULL when none is near. */
 const char *config_nearest(const char *word, const char *const *known);
 void config_print_help(const struct config_setting *settings, size_t count, FILE *stream);
+
+/* config-change.c: settings of a daemon that runs. */
+
+/* Checks what needs more than one setting; reports through config_error(). */
+typedef void (*config_check_t)(struct config *config, const void *target);
+
+/* Sets one from text as on the command line. -ENOENT for no such setting, -EROFS for one that needs
+ * more than this, -EINVAL for a value that is not valid: then *ret_what (free() it) says which. On
+ * failure target is good for nothing: give a copy. check may be NULL. */
+int config_change(const struct config_setting *settings, size_t count, void *target,
+		  const char *name, const char *value, config_check_t check, char **ret_what);
+/* The value as such text, "" for a string that is not set; -EOPNOTSUPP for CONFIG_CUSTOM. */
+int config_format(const struct config_setting *setting, const void *target, char **ret);
+/* After a reload: moves into target what a reload can change, its old values to fresh, and answers
+ * the names of the others that differ, with ", " between; "" for none. */
+int config_take_over(const struct config_setting *settings, size_t count, void *target, void *fresh,
+		     char **ret_left);

@@ -10,6 +10,8 @@
 #define EVENT_CONFIG_INVALID     "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e02"
 #define EVENT_DISK_FAILED        "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e03"
 #define EVENT_CONNECTION_REFUSED "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e04"
+#define EVENT_RELOADED           "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e05"
+#define EVENT_PARAMETER_CHANGED  "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e06"
 #define EVENT_PEER_UNREACHABLE   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e08"
 
 /* qkd-linkd: ...1eXX from 10 */

@@ -41,18 +41,53 @@ static int no_links(sd_bus_message *m)
 					  "keyringd is not connected to the bus of the links");
 }
 
-static int method_start_link(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int start_link(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct bus_api *api = userdata;
 
 	return api->links ? link_command_start(api->links, m) : no_links(m);
 }
 
-static int method_stop_link(sd_bus_message *m, void *userdata, sd_bus_error *error)
+static int stop_link(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct bus_api *api = userdata;
 
 	return api->links ? link_command_stop(api->links, m) : no_links(m);
+}
+
+static int set_parameter(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return parameters_bus_set(&api->parameters, m);
+}
+
+static int method_start_link(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return bus_authority_run(api->authority, m, BUS_ACTION_LINKS, start_link, api);
+}
+
+static int method_stop_link(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return bus_authority_run(api->authority, m, BUS_ACTION_LINKS, stop_link, api);
+}
+
+static int method_set_parameter(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return bus_authority_run(api->authority, m, BUS_ACTION_PARAMETERS, set_parameter, api);
+}
+
+static int method_list_parameters(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return parameters_bus_list(&api->parameters, m);
 }
 
 static int method_list_links(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -103,6 +138,11 @@ static const sd_bus_vtable keyring_vtable[] = {
 				method_stop_link, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListLinks", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", links),
 				method_list_links, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("SetParameter", SD_BUS_ARGS("s", name, "s", value),
+				SD_BUS_NO_RESULT, method_set_parameter, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ListParameters", SD_BUS_NO_ARGS,
+				SD_BUS_RESULT("a(ssb)", parameters), method_list_parameters,
+				SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_PROPERTY("Site", "s", get_site, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("KernelShared", "b", get_kernel_shared, 0, SD_BUS_VTABLE_PROPERTY_CONST),
@@ -256,6 +296,7 @@ int bus_api_attach(struct bus_api *api, sd_bus *bus)
 
 void bus_api_forget(struct bus_api *api, sd_bus *bus)
 {
+	bus_authority_forget(api->authority, bus);
 	bus_calls_forget(&api->calls, bus);
 	statistics_bus_forget(api->statistics, bus);
 }

@@ -9,6 +9,8 @@
 #include <systemd/sd-bus.h>
 
 #include "bus-call.h"
+#include "common/bus-authority.h"
+#include "common/parameters-bus.h"
 #include "common/statistics-bus.h"
 #include "keyringd-links.h"
 
@@ -30,6 +32,8 @@ struct bus_api {
 	bool kernel_shared;
 	struct issuer *issuer;
 	struct bus_calls calls;
+	struct bus_authority *authority; /* owned by whoever owns calls */
+	struct parameters parameters;
 	struct statistics_bus *statistics; /* or NULL; borrowed */
 	struct keyringd_links *links;      /* NULL while there is no bus with linkd on it */
 	struct bus_api_store stores[ISSUE_MAX_PEERS];

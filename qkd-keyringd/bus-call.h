@@ -7,7 +7,7 @@
  */
 
 #include "admission.h"
-#include "bus-caller.h"
+#include "common/bus-caller.h"
 #include "common/statistics.h"
 #include "list.h"
 

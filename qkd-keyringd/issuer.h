@@ -152,6 +152,12 @@ int issuer_new(const struct issuer_options *options, char **ret_what, struct iss
 struct issuer *issuer_free(struct issuer *issuer);
 DEFINE_CLEANUP(struct issuer *, issuer_free);
 
+/* These may change while it runs; keys that are reserved and labels that are in use keep theirs. */
+struct issuer_changes {
+	uint32_t label_ttl_sec, reservation_sec, run_ahead_keys;
+	uint64_t low_water_keys;
+};
+void issuer_reconfigure(struct issuer *issuer, const struct issuer_changes *changes);
 /* After SIGHUP: certificates that were read anew. Connections that stand are kept. */
 void issuer_set_identity(struct issuer *issuer, struct channel_identity *identity);
 /* Looks through all key directories for lines not yet indexed, and for new directories. */

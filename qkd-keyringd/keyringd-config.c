@@ -6,7 +6,6 @@
 #include <syslog.h>
 
 #include "common/address.h"
-#include "common/config.h"
 #include "issuer.h"
 
 #define DEFAULT_HOME    "/var/lib/qkd"
@@ -90,6 +89,25 @@ static int parse_peers(struct config *config, const char *pointer, json_t *value
 	return 0;
 }
 
+static bool same_text(const char *a, const char *b)
+{
+	return a && b ? str_equal(a, b) : a == b;
+}
+
+static bool same_peers(const void *field, const void *other)
+{
+	const struct keyringd_config *a = CONTAINER_OF(field, struct keyringd_config, peers);
+	const struct keyringd_config *b = CONTAINER_OF(other, struct keyringd_config, peers);
+
+	if (a->peer_count != b->peer_count)
+		return false;
+	for (size_t i = 0; i < a->peer_count; i++)
+		if (!same_text(a->peers[i].site, b->peers[i].site) ||
+		    !same_text(a->peers[i].address, b->peers[i].address))
+			return false;
+	return true;
+}
+
 #define FIELD(field) .offset = offsetof(struct keyringd_config, field)
 
 static const struct config_setting settings[] = {
@@ -108,22 +126,26 @@ static const struct config_setting settings[] = {
 	 .type = CONFIG_CUSTOM,
 	 FIELD(peers),
 	 .parse = parse_peers,
+	 .same = same_peers,
 	 .argument = "JSON",
 	 .help = "the sites we share keys with: {\"SITE\": {\"address\": ...}}"},
 	{.name = "tls.ca",
 	 .type = CONFIG_PATH,
+	 .change = CONFIG_AT_RELOAD,
 	 FIELD(tls_ca),
 	 .required = true,
 	 .argument = "FILE",
 	 .help = "certificate of the network's authority"},
 	{.name = "tls.certificate",
 	 .type = CONFIG_PATH,
+	 .change = CONFIG_AT_RELOAD,
 	 FIELD(tls_certificate),
 	 .required = true,
 	 .argument = "FILE",
 	 .help = "our certificate; its common name is our site's"},
 	{.name = "tls.key",
 	 .type = CONFIG_PATH,
+	 .change = CONFIG_AT_RELOAD,
 	 FIELD(tls_key),
 	 .required = true,
 	 .argument = "FILE",
@@ -140,6 +162,7 @@ static const struct config_setting settings[] = {
 	 .help = "sockets (default " DEFAULT_RUNTIME ")"},
 	{.name = "policy",
 	 .type = CONFIG_PATH,
+	 .change = CONFIG_AT_RELOAD,
 	 FIELD(policy),
 	 .argument = "FILE",
 	 .help = "who may have keys (default " DEFAULT_POLICY ")"},
@@ -162,6 +185,7 @@ static const struct config_setting settings[] = {
 	 .help = "answer descriptions that name no site (default true)"},
 	{.name = "label_ttl_sec",
 	 .type = CONFIG_UINT,
+	 .change = CONFIG_ANY_TIME,
 	 FIELD(label_ttl_sec),
 	 .min = 1,
 	 .max = TTL_MAX_SEC,
@@ -169,6 +193,7 @@ static const struct config_setting settings[] = {
 	 .help = "how long a label stays spent (default 86400)"},
 	{.name = "reservation_sec",
 	 .type = CONFIG_UINT,
+	 .change = CONFIG_ANY_TIME,
 	 FIELD(reservation_sec),
 	 .min = 1,
 	 .max = TTL_MAX_SEC,
@@ -176,6 +201,7 @@ static const struct config_setting settings[] = {
 	 .help = "how long a new key waits for its owner (default 600)"},
 	{.name = "run_ahead_keys",
 	 .type = CONFIG_UINT,
+	 .change = CONFIG_ANY_TIME,
 	 FIELD(run_ahead_keys),
 	 .min = 1,
 	 .max = RUN_AHEAD_MAX,
@@ -183,6 +209,7 @@ static const struct config_setting settings[] = {
 	 .help = "how far the issue record runs ahead (default 64)"},
 	{.name = "low_water_keys",
 	 .type = CONFIG_UINT,
+	 .change = CONFIG_ANY_TIME,
 	 FIELD(low_water_keys),
 	 .min = 0,
 	 .max = LOW_WATER_MAX,
@@ -190,6 +217,7 @@ static const struct config_setting settings[] = {
 	 .help = "tell when a store falls below (default 0: never)"},
 	{.name = "log_level",
 	 .type = CONFIG_CHOICE,
+	 .change = CONFIG_ANY_TIME,
 	 FIELD(log_level),
 	 .choices = log_levels,
 	 .argument = "LEVEL",
@@ -283,4 +311,28 @@ int keyringd_config_new(const char *file, char *const *arguments, FILE *errors,
 void keyringd_config_print_help(FILE *stream)
 {
 	config_print_help(settings, ELEMENTSOF(settings), stream);
+}
+
+const struct config_setting *keyringd_config_settings(size_t *ret_count)
+{
+	*ret_count = ELEMENTSOF(settings);
+	return settings;
+}
+
+int keyringd_config_change(struct keyringd_config *config, const char *name, const char *value,
+			   char **ret_what)
+{
+	struct keyringd_config changed = *config; /* what can change owns nothing */
+	int r = config_change(settings, ELEMENTSOF(settings), &changed, name, value, NULL,
+			      ret_what);
+
+	if (r >= 0)
+		*config = changed;
+	return r;
+}
+
+int keyringd_config_take_over(struct keyringd_config *config, struct keyringd_config *fresh,
+			      char **ret_left)
+{
+	return config_take_over(settings, ELEMENTSOF(settings), config, fresh, ret_left);
 }

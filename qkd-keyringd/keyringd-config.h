@@ -3,9 +3,7 @@
 
 /* qkd-keyringd's settings: qkd-keyringd.json(5), the same on the command line. */
 
-#include <stdio.h>
-
-#include "common/macros.h"
+#include "common/config.h"
 
 #define KEYRINGD_CONFIG_MAX_PEERS 256 /* as ISSUE_MAX_PEERS */
 
@@ -37,3 +35,10 @@ int keyringd_config_new(const char *file, char *const *arguments, FILE *errors,
 struct keyringd_config *keyringd_config_free(struct keyringd_config *config);
 DEFINE_CLEANUP(struct keyringd_config *, keyringd_config_free);
 void keyringd_config_print_help(FILE *stream);
+
+/* While it runs, see common/config.h. */
+const struct config_setting *keyringd_config_settings(size_t *ret_count);
+int keyringd_config_change(struct keyringd_config *config, const char *name, const char *value,
+			   char **ret_what);
+int keyringd_config_take_over(struct keyringd_config *config, struct keyringd_config *fresh,
+			      char **ret_left);

@@ -14,7 +14,7 @@
 struct keyringd_notify {
 	sd_event *event;
 	struct issuer *issuer;
-	struct keyringd_bus *bus;
+	struct bus_connection *bus;
 	struct keyringd_direct_bus *direct_bus;
 	sd_event_source *timer;
 	bool armed;
@@ -51,7 +51,7 @@ static void emit_one(sd_bus *bus, void *userdata)
 
 static void emit(struct keyringd_notify *notify, struct emission emission)
 {
-	sd_bus *bus = keyringd_bus_get(notify->bus);
+	sd_bus *bus = bus_connection_get(notify->bus);
 
 	if (bus)
 		emit_one(bus, &emission);
@@ -96,7 +96,7 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-int keyringd_notify_new(sd_event *event, struct issuer *issuer, struct keyringd_bus *bus,
+int keyringd_notify_new(sd_event *event, struct issuer *issuer, struct bus_connection *bus,
 			struct keyringd_direct_bus *direct_bus, struct keyringd_notify **ret)
 {
 	_cleanup_(keyringd_notify_freep) struct keyringd_notify *notify =

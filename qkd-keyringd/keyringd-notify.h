@@ -15,7 +15,7 @@
 struct keyringd_notify;
 
 /* The buses are borrowed; either may be NULL. */
-int keyringd_notify_new(sd_event *event, struct issuer *issuer, struct keyringd_bus *bus,
+int keyringd_notify_new(sd_event *event, struct issuer *issuer, struct bus_connection *bus,
 			struct keyringd_direct_bus *direct_bus, struct keyringd_notify **ret);
 struct keyringd_notify *keyringd_notify_free(struct keyringd_notify *notify);
 DEFINE_CLEANUP(struct keyringd_notify *, keyringd_notify_free);

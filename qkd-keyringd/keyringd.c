@@ -36,7 +36,7 @@ struct keyringd {
 	struct admission admission;
 	struct bus_api api;
 	struct keyringd_statistics *statistics;
-	struct keyringd_bus *bus;
+	struct bus_connection *bus;
 	struct keyringd_direct_bus *direct_bus;
 	struct keyringd_notify *notify;
 	struct upcall_server *upcalls, *unqualified_upcalls;
@@ -246,6 +246,42 @@ static int open_statistics(struct keyringd *k)
 	return 0;
 }
 
+/* What is in force now, told to those who have it. */
+static void apply(struct keyringd *k)
+{
+	const struct keyringd_config *c = k->config;
+
+	log_set_max_level(c->log_level);
+	issuer_reconfigure(k->issuer, &(struct issuer_changes){
+					      .label_ttl_sec = (uint32_t)c->label_ttl_sec,
+					      .reservation_sec = (uint32_t)c->reservation_sec,
+					      .run_ahead_keys = (uint32_t)c->run_ahead_keys,
+					      .low_water_keys = c->low_water_keys,
+				      });
+}
+
+static int set_parameter(const char *name, const char *value, char **ret_what, void *userdata)
+{
+	struct keyringd *k = userdata;
+	int r = keyringd_config_change(k->config, name, value, ret_what);
+
+	if (r < 0)
+		return r;
+	log_event(LOG_NOTICE, EVENT_PARAMETER_CHANGED, NULL, "%s is %s from now on", name, value);
+	apply(k);
+	return 0;
+}
+
+static void init_parameters(struct keyringd *k)
+{
+	struct parameters *parameters = &k->api.parameters;
+
+	parameters->settings = keyringd_config_settings(&parameters->count);
+	parameters->values = k->config;
+	parameters->set = set_parameter;
+	parameters->userdata = k;
+}
+
 static int open_buses(struct keyringd *k)
 {
 	int r;
@@ -253,7 +289,10 @@ static int open_buses(struct keyringd *k)
 	k->api.site = k->config->site;
 	k->api.kernel_shared = k->config->kernel_shared;
 	k->api.issuer = k->issuer;
+	init_parameters(k);
 	r = bus_calls_init(&k->api.calls, &k->admission);
+	if (r >= 0)
+		r = bus_authority_new(k->api.calls.callers, &k->api.authority);
 	if (r >= 0)
 		r = open_statistics(k);
 	if (r < 0)
@@ -261,7 +300,7 @@ static int open_buses(struct keyringd *k)
 	r = open_direct_bus(k);
 	if (r < 0)
 		return r;
-	if (!str_equal(k->config->bus, KEYRINGD_BUS_NONE)) {
+	if (!str_equal(k->config->bus, BUS_CONNECTION_NONE)) {
 		r = keyringd_bus_new(k->event, k->config->bus, &k->api, &k->bus);
 		if (r < 0)
 			return log_failure(r, k->config->bus);
@@ -292,19 +331,21 @@ static void apply_identity(struct keyringd *k, struct channel_identity *identity
 	k->identity = identity;
 }
 
-/* Policy, certificates and log level take effect; the rest waits for a restart. */
-static int reload(struct keyringd *k)
+/* What needs a restart is named in *ret_left. */
+static int reload(struct keyringd *k, char **ret_left)
 {
-	_cleanup_(keyringd_config_freep) struct keyringd_config *config = NULL;
+	_cleanup_(keyringd_config_freep) struct keyringd_config *fresh = NULL;
 	_cleanup_(channel_identity_unrefp) struct channel_identity *identity = NULL;
 	_cleanup_(policy_freep) struct policy *policy = NULL;
-	int r = keyringd_load(&k->arguments, stderr, &config, &policy);
+	int r = keyringd_load(&k->arguments, stderr, &fresh, &policy);
 
-	if (r == 0)
-		r = load_identity(k->config, stderr, &identity);
+	if (r >= 0)
+		r = load_identity(fresh, stderr, &identity);
+	if (r >= 0)
+		r = keyringd_config_take_over(k->config, fresh, ret_left);
 	if (r < 0)
 		return r;
-	log_set_max_level(config->log_level);
+	apply(k);
 	admission_set_policy(&k->admission, TAKE_PTR(policy));
 	apply_identity(k, TAKE_PTR(identity));
 	return 0;
@@ -312,16 +353,20 @@ static int reload(struct keyringd *k)
 
 static int on_hangup(sd_event_source *source, const struct signalfd_siginfo *info, void *userdata)
 {
+	_cleanup_(freep) char *left = NULL;
 	struct keyringd *k = userdata;
 	int r;
 
 	sd_notify(false, "RELOADING=1");
-	r = reload(k);
+	r = reload(k, &left);
 	if (r < 0)
 		log_event(LOG_ERR, EVENT_CONFIG_INVALID, NULL,
 			  "The new configuration is not valid; going on with the old one");
+	else if (*left)
+		log_event(LOG_WARNING, EVENT_RELOADED, NULL,
+			  "Reloaded the configuration; these need a restart: %s", left);
 	else
-		log_info("Reloaded policy, certificates and log level");
+		log_event(LOG_INFO, EVENT_RELOADED, NULL, "Reloaded the configuration");
 	sd_notify(false, "READY=1");
 	return 0;
 }
@@ -401,7 +446,8 @@ struct keyringd *keyringd_free(struct keyringd *k)
 	upcall_server_free(k->unqualified_upcalls);
 	k->notify = keyringd_notify_free(k->notify);
 	keyringd_direct_bus_free(k->direct_bus);
-	keyringd_bus_free(k->bus);
+	bus_connection_free(k->bus);
+	bus_authority_free(k->api.authority);
 	bus_calls_done(&k->api.calls);
 	k->statistics = keyringd_statistics_free(k->statistics);
 	issuer_free(k->issuer);

@@ -7,25 +7,22 @@
 #include "qkd-linkd/link-bus.h"
 
 #include <ctype.h>
-#include <systemd/sd-bus.h>
 
+#include "common/bus-authority.h"
+#include "common/bus-connection.h"
 #include "common/log.h"
+#include "common/parameters-bus.h"
 #include "common/statistics-bus.h"
 
 #define OBJECT      "/org/qkd/Link1"
 #define INTERFACE   "org.qkd.Link1"
 #define NAME_PREFIX "org.qkd.Link1."
 
-#define SYSTEM_BUS_ADDRESS "unix:path=/run/dbus/system_bus_socket"
-
 struct link_bus {
-	sd_event *event;
 	struct link *link;
-	char *address;
-	char name[LINK_BUS_NAME_MAX];
-	sd_bus *bus;
-	sd_event_source *retry;
-	bool is_connected;
+	struct bus_callers *callers;
+	struct bus_authority *authority;
+	struct bus_connection *connection;
 };
 
 void link_bus_name(const char *link, char ret_name[static LINK_BUS_NAME_MAX])
@@ -96,7 +93,7 @@ static int get_number(sd_bus *bus, const char *path, const char *interface, cons
 
 /* Methods */
 
-static int on_start(sd_bus_message *message, void *userdata, sd_bus_error *error)
+static int start(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct link_bus *self = userdata;
 	int r = link_start(self->link);
@@ -104,7 +101,7 @@ static int on_start(sd_bus_message *message, void *userdata, sd_bus_error *error
 	return r < 0 ? r : sd_bus_reply_method_return(message, NULL);
 }
 
-static int on_stop(sd_bus_message *message, void *userdata, sd_bus_error *error)
+static int stop(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
 	struct link_bus *self = userdata;
 
@@ -112,7 +109,44 @@ static int on_stop(sd_bus_message *message, void *userdata, sd_bus_error *error)
 	return sd_bus_reply_method_return(message, NULL);
 }
 
-#define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED /* who may call is the bus policy's */
+static int set_parameter(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct link_bus *self = userdata;
+
+	return parameters_bus_set(link_parameters(self->link), message);
+}
+
+static int on_start(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct link_bus *self = userdata;
+
+	return bus_authority_run(self->authority, message, BUS_ACTION_LINKS, start, self);
+}
+
+static int on_stop(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct link_bus *self = userdata;
+
+	return bus_authority_run(self->authority, message, BUS_ACTION_LINKS, stop, self);
+}
+
+static int on_set_parameter(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct link_bus *self = userdata;
+
+	return bus_authority_run(self->authority, message, BUS_ACTION_PARAMETERS, set_parameter,
+				 self);
+}
+
+static int on_list_parameters(sd_bus_message *message, void *userdata, sd_bus_error *error)
+{
+	struct link_bus *self = userdata;
+
+	return parameters_bus_list(link_parameters(self->link), message);
+}
+
+/* Who may call is the bus policy's, and of what changes something bus-authority.c's. */
+#define UNPRIVILEGED SD_BUS_VTABLE_UNPRIVILEGED
 #define CONST        SD_BUS_VTABLE_PROPERTY_CONST
 #define CHANGES      SD_BUS_VTABLE_PROPERTY_EMITS_CHANGE
 
@@ -137,6 +171,11 @@ static const sd_bus_vtable vtable[] = {
 	SD_BUS_PROPERTY("Alarm", "b", get_number, 0, 0),
 	SD_BUS_METHOD("Start", NULL, NULL, on_start, UNPRIVILEGED),
 	SD_BUS_METHOD("Stop", NULL, NULL, on_stop, UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("SetParameter", SD_BUS_ARGS("s", name, "s", value),
+				SD_BUS_NO_RESULT, on_set_parameter, UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ListParameters", SD_BUS_NO_ARGS,
+				SD_BUS_RESULT("a(ssb)", parameters), on_list_parameters,
+				UNPRIVILEGED),
 	SD_BUS_SIGNAL_WITH_NAMES(
 		"KeysAgreed", "stt",
 		SD_BUS_PARAM(directory) SD_BUS_PARAM(first_sequence) SD_BUS_PARAM(count), 0),
@@ -145,134 +184,49 @@ static const sd_bus_vtable vtable[] = {
 
 /* Connection */
 
-static int retry_later(struct link_bus *bus);
-
-static int on_disconnected(sd_bus_message *message, void *userdata, sd_bus_error *error)
+static int attach(sd_bus *bus, void *userdata)
 {
-	struct link_bus *bus = userdata;
+	struct link_bus *self = userdata;
+	int r = sd_bus_add_object_vtable(bus, NULL, OBJECT, INTERFACE, vtable, self);
 
-	log_warning("The bus daemon is gone; trying to reach it again");
-	bus->is_connected = false;
-	statistics_bus_forget(link_statistics_bus(bus->link), bus->bus);
-	sd_bus_detach_event(bus->bus);
-	bus->bus = sd_bus_close_unref(bus->bus);
-	return retry_later(bus);
+	return r < 0 ? r : statistics_bus_attach(link_statistics_bus(self->link), bus);
 }
 
-static int on_name(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+static void forget(sd_bus *bus, void *userdata)
 {
-	struct link_bus *bus = userdata;
+	struct link_bus *self = userdata;
 
-	if (sd_bus_message_is_method_error(reply, NULL))
-		log_error("The bus does not give us the name %s: %s", bus->name,
-			  sd_bus_message_get_error(reply)->message);
-	return 0;
+	statistics_bus_forget(link_statistics_bus(self->link), bus);
+	bus_authority_forget(self->authority, bus);
+	bus_callers_forget(self->callers);
 }
 
-static int on_connected(sd_bus_message *message, void *userdata, sd_bus_error *error)
+static void trouble(int level, const char *what, void *userdata)
 {
-	struct link_bus *bus = userdata;
-	int r = sd_bus_request_name_async(bus->bus, NULL, bus->name, 0, on_name, bus);
-
-	if (r < 0)
-		log_warning("Cannot ask for the name %s: %s", bus->name, strerror(-r));
-	bus->is_connected = r >= 0;
-	return 0;
-}
-
-static int match_local(struct link_bus *bus, const char *member, sd_bus_message_handler_t handler)
-{
-	return sd_bus_match_signal(bus->bus, NULL, NULL, "/org/freedesktop/DBus/Local",
-				   "org.freedesktop.DBus.Local", member, handler, bus);
-}
-
-static int prepare(struct link_bus *bus)
-{
-	int r = sd_bus_set_address(bus->bus, bus->address);
-
-	if (r >= 0)
-		r = sd_bus_set_bus_client(bus->bus, true);
-	if (r >= 0)
-		r = sd_bus_set_watch_bind(bus->bus, true);
-	if (r >= 0)
-		r = sd_bus_set_connected_signal(bus->bus, true);
-	if (r >= 0)
-		r = match_local(bus, "Connected", on_connected);
-	if (r >= 0)
-		r = match_local(bus, "Disconnected", on_disconnected);
-	if (r >= 0)
-		r = sd_bus_add_object_vtable(bus->bus, NULL, OBJECT, INTERFACE, vtable, bus);
-	if (r >= 0)
-		r = statistics_bus_attach(link_statistics_bus(bus->link), bus->bus);
-	if (r >= 0)
-		r = sd_bus_start(bus->bus);
-	if (r >= 0)
-		r = sd_bus_attach_event(bus->bus, bus->event, SD_EVENT_PRIORITY_NORMAL);
-	return r;
-}
-
-static int connect_bus(struct link_bus *bus)
-{
-	int r = sd_bus_new(&bus->bus);
-
-	if (r < 0)
-		return r;
-	r = prepare(bus);
-	if (r < 0)
-		bus->bus = sd_bus_close_unref(bus->bus);
-	return r;
-}
-
-static int on_retry(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct link_bus *bus = userdata;
-	int r = connect_bus(bus);
-
-	if (r >= 0)
-		return 0;
-	log_debug("No bus yet: %s", strerror(-r));
-	return retry_later(bus);
-}
-
-static int retry_later(struct link_bus *bus)
-{
-	bus->retry = sd_event_source_disable_unref(bus->retry);
-	return sd_event_add_time_relative(bus->event, &bus->retry, CLOCK_MONOTONIC,
-					  LINK_BUS_RETRY_USEC, 0, on_retry, bus);
-}
-
-static const char *resolve_address(const char *address)
-{
-	const char *given;
-
-	if (!str_equal(address, "system"))
-		return address;
-	given = secure_getenv("DBUS_SYSTEM_BUS_ADDRESS");
-	return given ? given : SYSTEM_BUS_ADDRESS;
+	log_line(level, "%s", what);
 }
 
 int link_bus_new(sd_event *event, const char *address, struct link *link, struct link_bus **ret)
 {
+	static const struct bus_connection_handler handler = {
+		.attach = attach, .forget = forget, .trouble = trouble};
 	_cleanup_(link_bus_freep) struct link_bus *bus = calloc(1, sizeof(*bus));
+	char name[LINK_BUS_NAME_MAX];
 	struct link_status status;
 	int r;
 
 	if (!bus)
 		return -ENOMEM;
-	bus->event = sd_event_ref(event);
 	bus->link = link;
-	bus->address = strdup(resolve_address(address));
-	if (!bus->address)
-		return -ENOMEM;
 	link_status(link, &status);
-	link_bus_name(status.link, bus->name);
-	r = connect_bus(bus);
-	if (r < 0) {
-		log_warning("Cannot reach the bus at %s: %s", bus->address, strerror(-r));
-		r = retry_later(bus);
-		if (r < 0)
-			return r;
-	}
+	link_bus_name(status.link, name);
+	r = bus_callers_new(&bus->callers);
+	if (r >= 0)
+		r = bus_authority_new(bus->callers, &bus->authority);
+	if (r >= 0)
+		r = bus_connection_new(event, address, name, &handler, bus, &bus->connection);
+	if (r < 0)
+		return r;
 	*ret = TAKE_PTR(bus);
 	return 0;
 }
@@ -281,10 +235,9 @@ struct link_bus *link_bus_free(struct link_bus *bus)
 {
 	if (!bus)
 		return NULL;
-	sd_bus_flush_close_unref(bus->bus);
-	sd_event_source_disable_unref(bus->retry);
-	sd_event_unref(bus->event);
-	free(bus->address);
+	bus_connection_free(bus->connection);
+	bus_authority_free(bus->authority);
+	bus_callers_free(bus->callers);
 	free(bus);
 	return NULL;
 }
@@ -293,17 +246,19 @@ struct link_bus *link_bus_free(struct link_bus *bus)
 
 void link_bus_state_changed(struct link_bus *bus)
 {
-	if (bus && bus->is_connected)
-		(void)sd_bus_emit_properties_changed(bus->bus, OBJECT, INTERFACE, "State",
-						     "Connected", "Directory", "LastError", NULL);
+	sd_bus *on = bus ? bus_connection_get(bus->connection) : NULL;
+
+	if (on)
+		(void)sd_bus_emit_properties_changed(on, OBJECT, INTERFACE, "State", "Connected",
+						     "Directory", "LastError", NULL);
 }
 
 void link_bus_keys_agreed(struct link_bus *bus, const char *directory, uint64_t first,
 			  uint64_t count)
 {
-	if (!bus || !bus->is_connected)
-		return;
-	if (sd_bus_emit_signal(bus->bus, OBJECT, INTERFACE, "KeysAgreed", "stt", directory, first,
-			       count) < 0)
+	sd_bus *on = bus ? bus_connection_get(bus->connection) : NULL;
+
+	if (on && sd_bus_emit_signal(on, OBJECT, INTERFACE, "KeysAgreed", "stt", directory, first,
+				     count) < 0)
 		log_debug("KeysAgreed was not sent");
 }

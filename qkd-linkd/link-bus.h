@@ -8,8 +8,6 @@
 
 #include "qkd-linkd/link.h"
 
-#define LINK_BUS_RETRY_USEC (5 * USEC_PER_SEC)
-
 struct link_bus;
 
 /* address: "system" or a D-Bus address. link is borrowed. */

@@ -75,8 +75,15 @@ static int parse_device(struct config *config, const char *pointer, json_t *valu
 	return *device ? 0 : -ENOMEM;
 }
 
+static bool same_device(const void *field, const void *other)
+{
+	return str_equal(*(char *const *)field, *(char *const *)other);
+}
+
 #define SETTING(text, kind, member) \
 	.name = (text), .type = (kind), .offset = offsetof(struct link_config, member)
+#define RELOADS(text, kind, member) SETTING(text, kind, member), .change = CONFIG_AT_RELOAD
+#define CHANGES(text, kind, member) SETTING(text, kind, member), .change = CONFIG_ANY_TIME
 
 static const struct config_setting settings[] = {
 	{SETTING("site", CONFIG_SITE, site), .required = true, .argument = "NAME",
@@ -86,37 +93,37 @@ static const struct config_setting settings[] = {
 	{SETTING("link", CONFIG_LINK, link), .required = true, .argument = "NAME",
 	 .help = "the link's name, the same at both sites"},
 	{SETTING("device", CONFIG_CUSTOM, device), .required = true, .parse = parse_device,
-	 .argument = "URL", .help = "the device, see qkd-devices(7)"},
+	 .same = same_device, .argument = "URL", .help = "the device, see qkd-devices(7)"},
 	{SETTING("listen", CONFIG_ADDRESS, listen), .argument = "HOST:PORT",
 	 .help = "where the leader reaches us; needed where our name is the larger"},
 	{SETTING("peer_address", CONFIG_ADDRESS, peer_address), .argument = "HOST:PORT",
 	 .help = "where the follower listens; needed where our name is the smaller"},
-	{SETTING("tls.ca", CONFIG_PATH, tls_ca), .required = true, .argument = "FILE",
+	{RELOADS("tls.ca", CONFIG_PATH, tls_ca), .required = true, .argument = "FILE",
 	 .help = "certificate of the network's authority"},
-	{SETTING("tls.certificate", CONFIG_PATH, tls_certificate), .required = true,
+	{RELOADS("tls.certificate", CONFIG_PATH, tls_certificate), .required = true,
 	 .argument = "FILE", .help = "our certificate; its common name is our site's"},
-	{SETTING("tls.key", CONFIG_PATH, tls_key), .required = true, .argument = "FILE",
+	{RELOADS("tls.key", CONFIG_PATH, tls_key), .required = true, .argument = "FILE",
 	 .help = "its private key, or credential:NAME"},
 	{SETTING("home", CONFIG_PATH, home), .argument = "DIRECTORY",
 	 .help = "keys and state (default " DEFAULT_HOME ")"},
 	{SETTING("runtime", CONFIG_PATH, runtime), .argument = "DIRECTORY",
 	 .help = "claims of devices (default " DEFAULT_RUNTIME ")"},
-	{SETTING("keys_per_transaction", CONFIG_UINT, keys_per_transaction), .min = 1,
+	{CHANGES("keys_per_transaction", CONFIG_UINT, keys_per_transaction), .min = 1,
 	 .max = SYNC_MAX_KEYS, .argument = "KEYS",
 	 .help = "keys that are agreed together (default 64)"},
-	{SETTING("window", CONFIG_UINT, window), .min = 1, .max = SYNC_MAX_OPEN,
+	{CHANGES("window", CONFIG_UINT, window), .min = 1, .max = SYNC_MAX_OPEN,
 	 .argument = "TRANSACTIONS", .help = "transactions open at the same time (default 8)"},
-	{SETTING("hold_sec", CONFIG_UINT, hold_sec), .min = 1, .max = HOLD_MAX_SEC,
+	{CHANGES("hold_sec", CONFIG_UINT, hold_sec), .min = 1, .max = HOLD_MAX_SEC,
 	 .argument = "SECONDS", .help = "the leader appends without DONE after this (default 30)"},
 	{SETTING("confirm", CONFIG_BOOL, confirm), .argument = "BOOL",
 	 .help = "spend a key of each transaction on comparing the others (default false)"},
 	{SETTING("consumer", CONFIG_CHOICE, consumer), .choices = consumers, .argument = "CONSUMER",
 	 .help = "who uses the keys: keyring or files (default keyring)"},
-	{SETTING("deposit_cap", CONFIG_UINT, deposit_cap), .max = POOL_RING_MAX_LINKS,
+	{CHANGES("deposit_cap", CONFIG_UINT, deposit_cap), .max = POOL_RING_MAX_LINKS,
 	 .argument = "KEYS", .help = "keys of this peer in the kernel's pool (default 1024)"},
 	{SETTING("kernel_shared", CONFIG_BOOL, kernel_shared), .argument = "BOOL",
 	 .help = "several sites run on this kernel (default false)"},
-	{SETTING("store_limit_keys", CONFIG_UINT, store_limit_keys), .min = 1,
+	{CHANGES("store_limit_keys", CONFIG_UINT, store_limit_keys), .min = 1,
 	 .max = LIMIT_MAX_KEYS, .argument = "KEYS",
 	 .help = "no new keys above this stock (default 1048576)"},
 	{SETTING("bus", CONFIG_STRING, bus), .min = 1, .max = BUS_MAX_CHARS, .argument = "BUS",
@@ -129,7 +136,7 @@ static const struct config_setting settings[] = {
 	{SETTING("distill.window", CONFIG_UINT, distill_window), .min = 1,
 	 .max = DISTILL_MAX_WINDOW, .argument = "BLOCKS",
 	 .help = "distilled at the same time (default 2)"},
-	{SETTING("log_level", CONFIG_CHOICE, log_level), .choices = log_levels, .argument = "LEVEL",
+	{CHANGES("log_level", CONFIG_CHOICE, log_level), .choices = log_levels, .argument = "LEVEL",
 	 .help = "emerg ... err, warning, notice, info, debug (default info)"},
 };
 
@@ -209,39 +216,30 @@ void link_config_print_help(FILE *stream)
 	config_print_help(settings, ELEMENTSOF(settings), stream);
 }
 
-static bool same(const char *a, const char *b)
+const struct config_setting *link_config_settings(size_t *ret_count)
 {
-	return a && b ? str_equal(a, b) : a == b;
+	*ret_count = ELEMENTSOF(settings);
+	return settings;
 }
 
-const char *link_config_fixed_difference(const struct link_config *old,
-					 const struct link_config *new)
+static void check_changed(struct config *config, const void *target)
 {
-	const struct {
-		const char *name;
-		bool is_same;
-	} fixed[] = {
-		{"site", same(old->site, new->site)},
-		{"peer", same(old->peer, new->peer)},
-		{"link", same(old->link, new->link)},
-		{"device", same(old->device, new->device)},
-		{"listen", same(old->listen, new->listen)},
-		{"peer_address", same(old->peer_address, new->peer_address)},
-		{"home", same(old->home, new->home)},
-		{"runtime", same(old->runtime, new->runtime)},
-		{"bus", same(old->bus, new->bus)},
-		{"window", old->window == new->window},
-		{"distill.secret", same(old->distill_secret, new->distill_secret)},
-		{"distill.frames", old->distill_frames == new->distill_frames},
-		{"distill.window", old->distill_window == new->distill_window},
-		{"confirm", old->confirm == new->confirm},
-		{"consumer", old->consumer == new->consumer},
-		{"deposit_cap", old->deposit_cap == new->deposit_cap},
-		{"kernel_shared", old->kernel_shared == new->kernel_shared},
-	};
+	check_together(config, target);
+}
 
-	for (size_t i = 0; i < ELEMENTSOF(fixed); i++)
-		if (!fixed[i].is_same)
-			return fixed[i].name;
-	return NULL;
+int link_config_change(struct link_config *config, const char *name, const char *value,
+		       char **ret_what)
+{
+	struct link_config changed = *config; /* what can change owns nothing */
+	int r = config_change(settings, ELEMENTSOF(settings), &changed, name, value, check_changed,
+			      ret_what);
+
+	if (r >= 0)
+		*config = changed;
+	return r;
+}
+
+int link_config_take_over(struct link_config *config, struct link_config *fresh, char **ret_left)
+{
+	return config_take_over(settings, ELEMENTSOF(settings), config, fresh, ret_left);
 }

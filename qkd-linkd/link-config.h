@@ -3,6 +3,7 @@
 
 /* qkd-linkd's settings: qkd-link.json(5), the same on the command line. */
 
+#include "common/config.h"
 #include "common/keyfile.h"
 #include "common/name.h"
 
@@ -40,6 +41,9 @@ static inline bool link_config_is_leader(const struct link_config *config)
 	return site_is_leader(config->site, config->peer);
 }
 
-/* What a reload cannot change: NULL, or the name of a setting that differs. */
-const char *link_config_fixed_difference(const struct link_config *old,
-					 const struct link_config *new);
+/* While it runs, see common/config.h. What can be changed at any time owns no memory, so a struct
+ * copied before keeps the old values. */
+const struct config_setting *link_config_settings(size_t *ret_count);
+int link_config_change(struct link_config *config, const char *name, const char *value,
+		       char **ret_what);
+int link_config_take_over(struct link_config *config, struct link_config *fresh, char **ret_left);

@@ -271,7 +271,6 @@ int link_peer_reload(struct link_peer *peer, const struct link_config *config)
 		r = check_name(config, identity);
 	if (r < 0)
 		return r;
-	peer->config = config;
 	if (peer->server)
 		channel_server_set_identity(peer->server, identity);
 	if (peer->client)

@@ -4,7 +4,7 @@
 /*
  * What the parts of the manager share: link.c (the parts and their events), link-effects.c (what
  * the sync machine wants done), link-report.c (status, signals, what is told outside),
- * link-statistics.c.
+ * link-parameters.c (what changes while it runs), link-statistics.c.
  */
 
 #include "qkd-linkd/link.h"
@@ -41,6 +41,7 @@ struct link {
 	struct link_sample samples[2]; /* for the rate: older, newer */
 	struct log_ratelimit violation_limit;
 	struct link_statistics statistics;
+	struct parameters parameters;
 };
 
 /* link.c */
@@ -48,9 +49,14 @@ void link_check(struct link *link, int r);
 uint64_t link_now(const struct link *link);
 void link_pump(struct link *link);
 void link_flush_if_late(struct link *link);
+/* Without the pool the files still have every key. */
+void link_open_pool(struct link *link);
 
 /* link-effects.c */
 extern const struct sync_ops link_sync_ops;
+
+/* link-parameters.c */
+void link_parameters_init(struct link *link);
 
 /* link-report.c */
 void link_tell_agreed(struct link *link);

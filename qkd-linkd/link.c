@@ -274,8 +274,7 @@ static int open_machine(struct link *link)
 	return 0;
 }
 
-/* Without the pool the files still have every key. */
-static void open_pool(struct link *link)
+void link_open_pool(struct link *link)
 {
 	const struct link_config *config = link->config;
 	int r;
@@ -338,7 +337,7 @@ static int open_parts(struct link *link)
 			  link->config->link, strerror(-r));
 		return r;
 	}
-	open_pool(link);
+	link_open_pool(link);
 	r = link_peer_new(link->event, link->config, &peer_handler, link, &link->peer);
 	if (r >= 0)
 		r = link_statistics_open(link);
@@ -362,6 +361,7 @@ int link_new(sd_event *event, struct link_config *config, const char *file, char
 	link->file = file;
 	link->arguments = arguments;
 	link->lock_fd = -1;
+	link_parameters_init(link);
 	link->violation_limit =
 		(struct log_ratelimit){.interval_usec = 60 * USEC_PER_SEC, .burst = 5};
 	r = open_sources(link);
@@ -419,48 +419,4 @@ int link_start(struct link *link)
 void link_stop(struct link *link)
 {
 	link_device_stop(link->device);
-}
-
-static int read_again(struct link *link, struct link_config **ret)
-{
-	_cleanup_(link_config_freep) struct link_config *config = NULL;
-	const char *fixed;
-	int r;
-
-	r = link_config_new(link->file, link->arguments, stderr, &config);
-	if (r < 0) {
-		log_event(LOG_ERR, EVENT_CONFIG_INVALID, NULL,
-			  "The configuration has errors; going on with the old one");
-		return r;
-	}
-	fixed = link_config_fixed_difference(link->config, config);
-	if (fixed) {
-		log_event(
-			LOG_ERR, EVENT_CONFIG_INVALID, NULL,
-			"%s has changed, which needs a restart; going on with the old configuration",
-			fixed);
-		return -EINVAL;
-	}
-	*ret = TAKE_PTR(config);
-	return 0;
-}
-
-void link_reload(struct link *link)
-{
-	_cleanup_(link_config_freep) struct link_config *config = NULL;
-
-	sd_notify(false, "RELOADING=1");
-	if (read_again(link, &config) >= 0 && link_peer_reload(link->peer, config) >= 0) {
-		struct link_config *old = link->config;
-
-		link->config = TAKE_PTR(config);
-		log_set_max_level(link->config->log_level);
-		sync_machine_reconfigure(link->machine, link->config->hold_sec * USEC_PER_SEC,
-					 link->config->store_limit_keys,
-					 (unsigned)link->config->keys_per_transaction);
-		link_config_free(old);
-		log_info("Reloaded the configuration");
-	}
-	sd_notify(false, "READY=1");
-	link_pump(link);
 }

@@ -8,6 +8,7 @@
 
 #include <systemd/sd-event.h>
 
+#include "common/parameters-bus.h"
 #include "qkd-linkd/link-config.h"
 
 #define LINK_FLUSH_LATEST_USEC (20 * USEC_PER_MSEC) /* a flush waits for company no longer */
@@ -37,7 +38,8 @@ DEFINE_CLEANUP(struct link *, link_free);
 /* The device's session; idempotent. */
 int link_start(struct link *link);
 void link_stop(struct link *link);
-/* SIGHUP: what can change while it runs. */
+/* SIGHUP: what can change while it runs; what cannot is named in the journal. */
 void link_reload(struct link *link);
+const struct parameters *link_parameters(const struct link *link); /* borrowed */
 void link_status(struct link *link, struct link_status *ret);
 struct statistics_bus *link_statistics_bus(struct link *link); /* borrowed */

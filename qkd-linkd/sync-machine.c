@@ -370,12 +370,12 @@ unsigned sync_machine_room(struct sync_machine *machine)
 	return machine->settings.window - (unsigned)machine->count;
 }
 
-void sync_machine_reconfigure(struct sync_machine *machine, uint64_t hold_usec,
-			      uint64_t store_limit, unsigned keys_per_transaction)
+void sync_machine_reconfigure(struct sync_machine *machine, const struct sync_changes *changes)
 {
-	machine->settings.hold_usec = hold_usec;
-	machine->settings.store_limit = store_limit;
-	machine->settings.keys_per_transaction = keys_per_transaction;
+	machine->settings.hold_usec = changes->hold_usec;
+	machine->settings.store_limit = changes->store_limit;
+	machine->settings.keys_per_transaction = changes->keys_per_transaction;
+	machine->settings.window = MIN(changes->window, (unsigned)SYNC_MAX_OPEN);
 }
 
 bool sync_machine_is_connected(const struct sync_machine *machine)

@@ -98,9 +98,12 @@ int sync_machine_flush(struct sync_machine *machine);
 /* Leader: so many transactions may be begun now; 0 also while the store is full or the peer paused
  * us. A wake or a flush comes when that may have changed. */
 unsigned sync_machine_room(struct sync_machine *machine);
-/* These may change while it runs. */
-void sync_machine_reconfigure(struct sync_machine *machine, uint64_t hold_usec,
-			      uint64_t store_limit, unsigned keys_per_transaction);
+/* These settings may change while it runs; transactions that are open keep their hold. */
+struct sync_changes {
+	uint64_t hold_usec, store_limit;
+	unsigned keys_per_transaction, window;
+};
+void sync_machine_reconfigure(struct sync_machine *machine, const struct sync_changes *changes);
 
 bool sync_machine_is_connected(const struct sync_machine *machine); /* and resumed */
 unsigned sync_machine_open(const struct sync_machine *machine);

@@ -31,6 +31,7 @@ install: programs
 	$(call put,0644,systemd/qkd-keyring.sysctl,$(PREFIX)/lib/sysctl.d/60-qkd-keyring.conf)
 	$(call put,0644,systemd/qkd-keyring.catalog,$(PREFIX)/lib/systemd/catalog/qkd-keyring.catalog)
 	$(call put,0644,systemd/qkd-keyring.rules,$(PREFIX)/share/polkit-1/rules.d/qkd-keyring.rules)
+	$(call put,0644,systemd/org.qkd.policy,$(PREFIX)/share/polkit-1/actions/org.qkd.policy)
 	$(call put,0644,systemd/org.qkd.conf,$(PREFIX)/share/dbus-1/system.d/org.qkd.conf)
 	$(call put,0644,keyring-helpers/qkd-request-key/qkd-keyring.conf,$(SYSCONFDIR)/request-key.d/qkd-keyring.conf)
 	$(call put,0644,keyring-helpers/qkdctl/completion.bash,$(PREFIX)/share/bash-completion/completions/qkdctl)

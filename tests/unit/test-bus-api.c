@@ -40,6 +40,7 @@ static void set_up(void)
 	set_policy(uid);
 	api.site = "alice";
 	cr_assert_eq(bus_calls_init(&api.calls, &admission), 0);
+	cr_assert_eq(bus_authority_new(api.calls.callers, &api.authority), 0);
 	cr_assert_eq(keyringd_direct_bus_new(event, path, &api, &server), 0);
 
 	snprintf(address, sizeof(address), "unix:path=%s", path);
@@ -53,6 +54,7 @@ static void tear_down(void)
 {
 	sd_bus_close_unref(client);
 	keyringd_direct_bus_free(server);
+	bus_authority_free(api.authority);
 	bus_calls_done(&api.calls);
 	admission_done(&admission);
 	sd_event_unref(event);

@@ -14,7 +14,7 @@
 static sd_event *event;
 static struct admission admission;
 static struct bus_api api;
-static struct keyringd_bus *keyringd;
+static struct bus_connection *keyringd;
 static sd_bus *linkd, *caller;
 static char address[256];
 static pid_t daemon_pid;
@@ -102,7 +102,7 @@ static void run_until(bool (*done)(void))
 
 static bool is_serving(void)
 {
-	return keyringd_bus_get(keyringd) != NULL && api.links != NULL;
+	return bus_connection_get(keyringd) != NULL && api.links != NULL;
 }
 
 static bool sees_link(void)
@@ -130,6 +130,7 @@ static void set_up(void)
 	admission_init(&admission, NULL, policy);
 	api.site = "alice";
 	cr_assert_eq(bus_calls_init(&api.calls, &admission), 0);
+	cr_assert_eq(bus_authority_new(api.calls.callers, &api.authority), 0);
 	cr_assert_eq(keyringd_bus_new(event, address, &api, &keyringd), 0);
 	run_until(is_serving);
 }
@@ -138,7 +139,8 @@ static void tear_down(void)
 {
 	sd_bus_close_unref(linkd);
 	sd_bus_close_unref(caller);
-	keyringd_bus_free(keyringd);
+	bus_connection_free(keyringd);
+	bus_authority_free(api.authority);
 	bus_calls_done(&api.calls);
 	admission_done(&admission);
 	sd_event_unref(event);
@@ -304,7 +306,7 @@ Test(keyringd_links, asks_the_bus_once_who_calls)
 
 static bool has_lost_the_bus(void)
 {
-	return keyringd_bus_get(keyringd) == NULL && api.links == NULL;
+	return bus_connection_get(keyringd) == NULL && api.links == NULL;
 }
 
 Test(keyringd_links, goes_on_when_the_bus_daemon_dies)

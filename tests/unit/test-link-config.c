@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <criterion/criterion.h>
+#include <syslog.h>
 
 #include "qkd-linkd/link-config.h"
 
@@ -100,11 +101,59 @@ Test(link_config, the_device_is_checked_as_its_driver_does)
 Test(link_config, a_reload_names_what_it_cannot_change)
 {
 	_cleanup_(link_config_freep) struct link_config *old = NULL, *same = NULL, *other = NULL;
-	_cleanup_(freep) char *a = NULL, *b = NULL, *c = NULL;
+	_cleanup_(freep) char *a = NULL, *b = NULL, *c = NULL, *left = NULL, *left_too = NULL;
 
 	cr_assert_eq(load(WORDS("--bus=none"), &a, &old), 0);
 	cr_assert_eq(load(WORDS("--bus=none", "--hold_sec=7", "--log_level=debug"), &b, &same), 0);
-	cr_assert_eq(load(WORDS("--bus=none", "--window=7"), &c, &other), 0);
-	cr_expect_null(link_config_fixed_difference(old, same));
-	cr_expect_str_eq(link_config_fixed_difference(old, other), "window");
+	cr_assert_eq(load(WORDS("--bus=none", "--home=/other", "--confirm=true", "--tls.ca=/new",
+				"--device=sim://other?side=alice&seed="
+				"00112233445566778899aabbccddeeff"),
+			  &c, &other),
+		     0);
+	cr_assert_eq(link_config_take_over(old, same, &left), 0);
+	cr_expect_str_eq(left, "");
+	cr_expect_eq(old->hold_sec, 7u);
+	cr_expect_eq(old->log_level, LOG_DEBUG);
+	cr_assert_eq(link_config_take_over(old, other, &left_too), 0);
+	cr_expect_str_eq(left_too, "device, home, confirm");
+	cr_expect_str_eq(old->home, "/var/lib/qkd", "the old one is in force");
+	cr_expect_str_eq(old->tls_ca, "/new", "certificates are read again");
+}
+
+Test(link_config, a_setting_changes_alone_and_only_to_what_a_start_would_take)
+{
+	_cleanup_(link_config_freep) struct link_config *config = NULL;
+	_cleanup_(freep) char *errors = NULL;
+	static const struct {
+		const char *name, *value;
+		int result;
+		const char *what;
+	} cases[] = {
+		{"window", "0", -EINVAL, "window: expected a whole number from 1 to 64, found 0"},
+		{"window", "\"3\"", -EINVAL, "window: expected a whole number"},
+		{"keys_per_transaction", "1", -EINVAL, "confirm spends one"},
+		{"log_level", "loud", -EINVAL, "expected one of"},
+		{"home", "/elsewhere", -EROFS, "home: cannot be changed now"},
+		{"tls.key", "/k2", -EROFS, "tls.key"},
+		{"windwo", "3", -ENOENT, "no such setting"},
+		{"window=3 --hold_sec", "4", -ENOENT, "no such setting"},
+		{"", "", -ENOENT, "no such setting"},
+	};
+
+	cr_assert_eq(load(WORDS("--bus=none", "--confirm=true"), &errors, &config), 0, "%s",
+		     errors);
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		_cleanup_(freep) char *what = NULL;
+
+		cr_expect_eq(link_config_change(config, cases[i].name, cases[i].value, &what),
+			     cases[i].result, "%s=%s", cases[i].name, cases[i].value);
+		cr_expect_not_null(strstr(what, cases[i].what), "%s", what);
+		cr_expect_null(strchr(what, '\n'));
+	}
+	cr_expect_eq(config->window, 8u);
+	cr_expect_eq(config->keys_per_transaction, 64u);
+	cr_assert_eq(link_config_change(config, "window", "3", NULL), 0);
+	cr_expect_eq(config->window, 3u);
+	cr_assert_eq(link_config_change(config, "log_level", "debug", NULL), 0);
+	cr_expect_eq(config->log_level, LOG_DEBUG);
 }

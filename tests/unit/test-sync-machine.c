@@ -48,6 +48,13 @@ static void answer(const struct sync_message *message)
 	side_flush(&side);
 }
 
+/* With a window of 4, as the side has. */
+static void reconfigure(uint64_t hold_usec, uint64_t store_limit, unsigned keys_per_transaction)
+{
+	sync_machine_reconfigure(side.machine, &(struct sync_changes){hold_usec, store_limit,
+								      keys_per_transaction, 4});
+}
+
 static void bare(enum sync_kind kind, uint64_t txn)
 {
 	answer(&(struct sync_message){.kind = kind, .txn = txn});
@@ -212,13 +219,30 @@ Test(leader, a_nak_wastes_the_keys_and_pauses_the_asking)
 
 Test(leader, asks_for_no_keys_when_the_store_is_full)
 {
-	sync_machine_reconfigure(side.machine, USEC_PER_SEC, 3, 1);
+	reconfigure(USEC_PER_SEC, 3, 1);
 	cr_assert_eq(sync_machine_room(side.machine), 4u);
 	begin(1, 3);
 	cr_assert_eq(sync_machine_room(side.machine), 0u);
-	sync_machine_reconfigure(side.machine, USEC_PER_SEC, 100, 1);
+	reconfigure(USEC_PER_SEC, 100, 1);
 	side_wait(&side, SYNC_STOCK_CHECK_USEC);
 	cr_assert_eq(sync_machine_room(side.machine), 3u);
+}
+
+Test(leader, a_window_that_changes_holds_for_what_begins_from_now_on)
+{
+	struct sync_changes changes = {USEC_PER_SEC, 100, 1, 2};
+
+	begin(1, 1);
+	begin(2, 1);
+	begin(3, 1);
+	sync_machine_reconfigure(side.machine, &changes);
+	cr_assert_eq(sync_machine_room(side.machine), 0u, "three are open");
+	changes.window = 8;
+	sync_machine_reconfigure(side.machine, &changes);
+	cr_assert_eq(sync_machine_room(side.machine), 5u);
+	changes.window = SYNC_MAX_OPEN + 1;
+	sync_machine_reconfigure(side.machine, &changes);
+	cr_assert_eq(sync_machine_room(side.machine), SYNC_MAX_OPEN - 3u);
 }
 
 Test(leader, a_full_disk_drops_the_keys_before_anything_is_promised)
@@ -416,10 +440,10 @@ Test(follower, a_full_store_or_disk_is_a_nak)
 {
 	struct sync_message syn = make_syn(1, 2);
 
-	sync_machine_reconfigure(side.machine, 0, 1, 1);
+	reconfigure(0, 1, 1);
 	answer(&syn);
 	cr_assert_eq(side_last(&side, SYNC_NAK)->nak.reason, SYNC_REASON_FULL);
-	sync_machine_reconfigure(side.machine, 0, 1000, 1);
+	reconfigure(0, 1000, 1);
 	syn = make_syn(2, 2);
 	answer(&syn);
 	memory_storage_set_capacity(side.memory, 8192);

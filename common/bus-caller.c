@@ -4,7 +4,7 @@
  * every call, which would double the time of a GetNewKey and stop the loop when the bus hangs.
  */
 
-#include "bus-caller.h"
+#include "common/bus-caller.h"
 
 #include <sys/socket.h>
 
