@@ -1,115 +1,69 @@
 /* SPDX-License-Identifier: MIT */
-/* qkdctl status and qkdctl device list: what this site has, and how it is. */
+/* qkdctl status: what this site has, how it is, and what is wrong. */
 
 #include "commands.h"
-#include "ctl-table.h"
+#include "ctl-report.h"
 
-static const struct ctl_column link_columns[] = {
-	{"LINK", "link"},
-	{"PEER", "peer"},
-	{"STATE", "state"},
-	{"CONNECTED", "connected"},
-	{"KEYS/S", "keys_per_second"},
-	{"AGREED", "keys_agreed"},
-	{"DEVICE", "device"},
-};
-
-static const struct ctl_column store_columns[] = {
-	{"PEER", "peer"},
-	{"CONNECTED", "connected"},
-	{"BITS", "key_bits"},
-	{"OWN", "available_own"},
-	{"PEER'S", "available_peer"},
-	{"RESERVED", "reserved"},
-	{"DELIVERING", "delivering"},
-	{"ISSUED", "issued"},
-	{"LABELS", "labels"},
-};
-
-static const struct ctl_column device_columns[] = {
-	{"DEVICE", "device"},
-	{"DRIVER", "driver"},
-	{"LINK", "link"},
-	{"STATE", "state"},
-};
-
-static void print_link_errors(const json_t *links)
+/* keyringd's properties, null when it does not answer, then everything else. */
+static json_t *status_document(const struct ctl_snapshot *snapshot, const json_t *problems)
 {
-	json_t *link;
-	size_t i;
+	static const char *const members[] = {"site", "version", "kernel_shared"};
+	json_t *document = json_is_null(snapshot->keyring) ? json_object()
+							   : json_copy(snapshot->keyring);
 
-	json_array_foreach (links, i, link) {
-		const char *error = json_string_value(json_object_get(link, "last_error"));
-
-		if (error && *error)
-			printf("%s: %s\n", json_string_value(json_object_get(link, "link")), error);
+	for (size_t i = 0; i < ELEMENTSOF(members); i++)
+		if (document && !json_object_get(document, members[i]))
+			json_object_set_new(document, members[i], json_null());
+	if (!document || json_object_set(document, "links", snapshot->links) < 0 ||
+	    json_object_set(document, "stores", snapshot->stores) < 0 ||
+	    json_object_set(document, "quota", snapshot->quota) < 0 ||
+	    json_object_set(document, "problems", (json_t *)problems) < 0) {
+		json_decref(document);
+		return NULL;
 	}
+	return document;
 }
 
-static void print_status(const struct ctl *ctl, const json_t *links, const json_t *stores)
+int command_status_print_json(const struct ctl_snapshot *snapshot, const json_t *problems)
 {
-	printf("site %s, qkd-keyringd %s\n\n", ctl_site(ctl),
-	       json_string_value(json_object_get(ctl->keyring, "version")));
-	if (json_array_size(links) > 0)
-		ctl_table_print(links, link_columns, ELEMENTSOF(link_columns), stdout);
-	else
-		printf("no link runs (qkdctl link start LINK)\n");
-	print_link_errors(links);
+	_cleanup_(json_decrefp) json_t *document = status_document(snapshot, problems);
+
+	return document ? ctl_print_json(document) : -ENOMEM;
+}
+
+static int print_text(const struct ctl_snapshot *snapshot, const json_t *problems)
+{
+	struct ctl_terminal terminal;
+
+	ctl_terminal_examine(stdout, &terminal);
+	ctl_report_heading(snapshot, problems, &terminal, stdout);
+	if (json_array_size(problems) > 0)
+		printf("\n");
+	ctl_report_problems(problems, &terminal, stdout);
 	printf("\n");
-	if (json_array_size(stores) > 0)
-		ctl_table_print(stores, store_columns, ELEMENTSOF(store_columns), stdout);
-	else
-		printf("no peers are configured (/etc/qkd/keyringd.json)\n");
+	ctl_report_links(snapshot->links, &terminal, stdout);
+	printf("\n");
+	if (!json_is_null(snapshot->keyring))
+		ctl_report_stores(snapshot->stores, &terminal, stdout);
+	return 0;
 }
 
 int command_status(struct ctl *ctl)
 {
-	_cleanup_(json_decrefp) json_t *links = NULL;
-	_cleanup_(json_decrefp) json_t *stores = NULL;
-	_cleanup_(json_decrefp) json_t *document = NULL;
+	_cleanup_(ctl_snapshot_done) struct ctl_snapshot snapshot = {0};
+	_cleanup_(json_decrefp) json_t *problems = NULL;
+	int r = ctl_take_snapshot(ctl, &snapshot);
 
-	if (ctl_check_site(ctl) < 0 || ctl_list_links(ctl, &links) < 0 ||
-	    ctl_list_stores(ctl, &stores) < 0)
+	if (r < 0)
 		return EXIT_FAILURE;
-	if (!ctl->json) {
-		print_status(ctl, links, stores);
-		return EXIT_SUCCESS;
-	}
-	document = json_deep_copy(ctl->keyring);
-	if (!document || json_object_set(document, "links", links) < 0 ||
-	    json_object_set(document, "stores", stores) < 0)
-		return EXIT_FAILURE;
-	return ctl_print_json(document) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
-}
-
-/* The same objects with nothing but the columns' members. */
-static json_t *select_members(const json_t *objects, const struct ctl_column *columns, size_t count)
-{
-	json_t *list = json_array(), *object;
-	size_t i;
-
-	json_array_foreach (objects, i, object) {
-		json_t *selected = json_object();
-
-		for (size_t c = 0; c < count; c++)
-			json_object_set(selected, columns[c].member,
-					json_object_get(object, columns[c].member));
-		json_array_append_new(list, selected);
-	}
-	return list;
-}
-
-int command_device_list(struct ctl *ctl)
-{
-	_cleanup_(json_decrefp) json_t *links = NULL;
-	_cleanup_(json_decrefp) json_t *devices = NULL;
-
-	if (ctl_list_links(ctl, &links) < 0)
-		return EXIT_FAILURE;
-	if (!ctl->json) {
-		ctl_table_print(links, device_columns, ELEMENTSOF(device_columns), stdout);
-		return EXIT_SUCCESS;
-	}
-	devices = select_members(links, device_columns, ELEMENTSOF(device_columns));
-	return ctl_print_json(devices) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	r = ctl_problem_list(&snapshot, &problems);
+	if (r >= 0)
+		r = ctl->json ? command_status_print_json(&snapshot, problems)
+			      : print_text(&snapshot, problems);
+	if (r < 0)
+		ctl_tell_error("status", strerror(-r), NULL);
+	if (!json_is_null(snapshot.keyring))
+		return r < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	ctl_tell_error("qkd-keyringd", snapshot.trouble, ctl_problem_advice(&snapshot));
+	return EXIT_FAILURE;
 }

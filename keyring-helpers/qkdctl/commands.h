@@ -6,6 +6,8 @@
 #include "ctl.h"
 
 int command_status(struct ctl *ctl);
+/* What --json prints of it. */
+int command_status_print_json(const struct ctl_snapshot *snapshot, const json_t *problems);
 int command_key_new(struct ctl *ctl);
 int command_key_get(struct ctl *ctl);
 int command_link_start(struct ctl *ctl);

@@ -101,24 +101,6 @@ static int tell_unreadable(int result)
 	return result;
 }
 
-int ctl_list_links(struct ctl *ctl, json_t **ret)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	int r = ctl_call(ctl, "ListLinks", CTL_CALL_USEC, &reply, "");
-
-	return r < 0 ? r : tell_unreadable(ctl_message_read_list(reply, ret));
-}
-
-int ctl_list_stores(struct ctl *ctl, json_t **ret)
-{
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
-	int r = call_standard(ctl, "org.freedesktop.DBus.ObjectManager", "GetManagedObjects", NULL,
-			      &reply);
-
-	return r < 0 ? r
-		     : tell_unreadable(ctl_message_read_objects(reply, CTL_STORE_INTERFACE, ret));
-}
-
 const char *ctl_site(const struct ctl *ctl)
 {
 	return json_string_value(json_object_get(ctl->keyring, "site"));
@@ -149,17 +131,38 @@ int ctl_connect(struct ctl *ctl)
 	return 0;
 }
 
+static int check_name(const struct ctl *ctl, const char *site)
+{
+	if (!ctl->site || str_equal(ctl->site, site))
+		return 0;
+	ctl_tell_error(site, "this is the site of the keyringd on this bus",
+		       "at the other site, or without --site");
+	return -EHOSTUNREACH;
+}
+
 int ctl_check_site(struct ctl *ctl)
 {
 	int r = read_keyring(ctl);
 
+	return r < 0 ? r : check_name(ctl, ctl_site(ctl));
+}
+
+int ctl_take_snapshot(struct ctl *ctl, struct ctl_snapshot *ret)
+{
+	_cleanup_(ctl_snapshot_done) struct ctl_snapshot snapshot = {0};
+	const char *site;
+	int r = ctl_snapshot_take(ctl->bus, CTL_LINKS_DIRECTORY, CTL_SNAPSHOT_USEC, &snapshot);
+
+	if (r < 0) {
+		ctl_tell_error("the system bus", strerror(-r), "systemctl status dbus");
+		return r;
+	}
+	site = json_string_value(json_object_get(snapshot.keyring, "site"));
+	r = site ? check_name(ctl, site) : 0;
 	if (r < 0)
 		return r;
-	if (ctl->site && !str_equal(ctl->site, ctl_site(ctl))) {
-		ctl_tell_error(ctl_site(ctl), "this is the site of the keyringd on this bus",
-			       "at the other site, or without --site");
-		return -EHOSTUNREACH;
-	}
+	*ret = snapshot;
+	snapshot = (struct ctl_snapshot){0};
 	return 0;
 }
 

@@ -11,6 +11,7 @@
 
 #include "common/macros.h"
 #include "common/statistics-filter.h"
+#include "ctl-snapshot.h"
 
 #define CTL_CALL_USEC (10 * USEC_PER_SEC)
 #define CTL_LINK_USEC (25 * USEC_PER_SEC) /* starting a link may start its unit */
@@ -21,6 +22,8 @@
 #define CTL_KEYRING_PATH      "/org/qkd/Keyring1"
 #define CTL_KEYRING_INTERFACE "org.qkd.Keyring1"
 #define CTL_STORE_INTERFACE   "org.qkd.Keyring1.Store"
+#define CTL_LINK_PATH         "/org/qkd/Link1"
+#define CTL_LINK_INTERFACE    "org.qkd.Link1"
 
 #define CTL_INTERVAL_USEC (1 * USEC_PER_SEC) /* between two reports, unless told */
 
@@ -52,9 +55,8 @@ const char *ctl_site(const struct ctl *ctl);
 /* Calls a method of keyringd; the error has been told. ret_reply may be NULL. */
 int ctl_call(struct ctl *ctl, const char *member, uint64_t timeout_usec, sd_bus_message **ret_reply,
 	     const char *types, ...);
-/* All properties of every linkd: [{...}], and of every store; told on failure. */
-int ctl_list_links(struct ctl *ctl, json_t **ret);
-int ctl_list_stores(struct ctl *ctl, json_t **ret);
+/* Everything at once. --site is checked if keyringd answers; that it does not is no failure. */
+int ctl_take_snapshot(struct ctl *ctl, struct ctl_snapshot *ret);
 
 /* On standard error, with what to try. */
 void ctl_tell_error(const char *what, const char *reason, const char *try);
