@@ -54,13 +54,15 @@ FUZZ        := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 SUPPORT     := $(wildcard tests/unit/support/*.c tests/explore/explore-*.c tests/explore/sync-*.c)
 EXPLORERS   := $(patsubst tests/explore/main-%.c,$(B)/tests/explore/explore-%,$(wildcard tests/explore/main-*.c))
 GROUP       := -Wl,--start-group $(LIBS) $(B)/libsupport.a -Wl,--end-group
+MOCKS       := $(patsubst tests/integration/%.c,$(B)/tests/integration/%,$(wildcard tests/integration/*.c))
 BENCHES     := $(patsubst tests/bench/%.c,$(B)/tests/bench/%,$(wildcard tests/bench/*.c))
 
-.PHONY: all programs units replay benches explorers install check bench fuzz lint format clean
+.PHONY: all programs units replay benches mocks explorers install check bench fuzz lint format clean
 all: programs
 programs: $(PROGRAMS)
 units: $(UNIT_TESTS)
 benches: $(BENCHES)
+mocks: $(MOCKS)
 explorers: $(EXPLORERS)
 replay: $(FUZZ:%=$(B)/tests/fuzz/replay-%)
 
@@ -116,6 +118,10 @@ $(B)/tests/unit/test-gf2-polynomial: LDLIBS += $(if $(wildcard /usr/include/gf2x
 $(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS) $(B)/libsupport.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< $(GROUP) $(LDLIBS)
+
+$(B)/tests/integration/%: $(B)/tests/integration/%.o $(B)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $^ $(LDLIBS)
 
 # Real code in a simulated world, explored from seeds; issuer-* bring their own event loop.
 $(B)/tests/explore/explore-issuer: $(call objects,$(wildcard tests/explore/issuer-*.c))
