@@ -20,6 +20,16 @@ try() { # NAME COMMAND...: a test with a log of its own
 	return 1
 }
 
+try_each() { # FUNCTION NAME...: "FUNCTION NAME" for each, several at once
+	local function=$1 name
+	shift
+	for name in "$@"; do
+		while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+		try "$name" "$function" "$name" &
+	done
+	wait
+}
+
 build() { # MAKE-WORDS...: into a log; a failure is told with the compiler's words
 	make -j"$jobs" B="$QKD_BUILD" "$@"
 }
