@@ -31,6 +31,7 @@ static struct {
 	char site[LOG_NAME_MAX_CHARS];
 	char link[LOG_NAME_MAX_CHARS];
 	int max_level;
+	bool to_stderr;
 	log_sink_t sink;
 	void *sink_userdata;
 } state = {.max_level = LOG_INFO};
@@ -55,6 +56,11 @@ void log_set_max_level(int level)
 int log_max_level(void)
 {
 	return state.max_level;
+}
+
+void log_to_stderr(void)
+{
+	state.to_stderr = true;
 }
 
 void log_set_sink(log_sink_t sink, void *userdata)
@@ -109,7 +115,7 @@ static void entry_send(const struct entry *entry, const char *message)
 {
 	if (state.sink)
 		state.sink(entry->fields, entry->count, state.sink_userdata);
-	else if (access(LOG_JOURNAL_SOCKET, W_OK) < 0 ||
+	else if (state.to_stderr || access(LOG_JOURNAL_SOCKET, W_OK) < 0 ||
 		 sd_journal_sendv(entry->fields, (int)entry->count) < 0)
 		write_to_stderr(message);
 }

@@ -11,20 +11,22 @@
 #include "common/secret.h"
 #include "common/version.h"
 #include "qkd-linkd/link.h"
+#include "qkd-linkd/standalone.h"
 
 #define EXIT_CONFIGURATION 2
 
 struct command_line {
-	bool check_only;
+	bool check_only, standalone;
 	const char *file;
 	char **words; /* settings, ended by NULL */
 };
 
 static void print_help(void)
 {
-	printf("Usage: qkd-linkd [--config=FILE] [--SETTING=VALUE]...\n"
+	printf("Usage: qkd-linkd [--config=FILE | --standalone] [--SETTING=VALUE]...\n"
 	       "Agrees quantum keys with the peer site of one link.\n\n"
 	       "  --config=FILE          settings from a JSON file\n"
+	       "  --standalone           no bus and no qkd-keyringd, keys only into files\n"
 	       "  --check-config         check the settings, start nothing\n"
 	       "  --help, --version\n\n"
 	       "Settings, also members of the file:\n");
@@ -47,6 +49,8 @@ static bool parse_command_line(int argc, char **argv, struct command_line *ret)
 		}
 		if (str_equal(argv[i], "--check-config"))
 			ret->check_only = true;
+		else if (str_equal(argv[i], "--standalone"))
+			ret->standalone = true;
 		else if (strncmp(argv[i], "--config=", strlen("--config=")) == 0)
 			ret->file = argv[i] + strlen("--config=");
 		else
@@ -124,6 +128,27 @@ static int run(const struct command_line *line)
 	return run_link(line, TAKE_PTR(config)) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
+/* Somebody sits before it: what it has to say goes to the terminal. */
+static int run_standalone(struct command_line *line)
+{
+	struct standalone_words all;
+	int r;
+
+	if (line->file) {
+		fprintf(stderr, "command line: --config: --standalone takes settings from the "
+				"command line alone\n");
+		return EXIT_CONFIGURATION;
+	}
+	r = standalone_words_new(line->words, stderr, &all);
+	if (r < 0)
+		return EXIT_CONFIGURATION;
+	log_to_stderr();
+	line->words = all.words;
+	r = run(line);
+	standalone_words_done(&all);
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct command_line line = {0};
@@ -135,5 +160,5 @@ int main(int argc, char **argv)
 	}
 	if (!parse_command_line(argc, argv, &line))
 		return EXIT_SUCCESS;
-	return run(&line);
+	return line.standalone ? run_standalone(&line) : run(&line);
 }
