@@ -372,6 +372,8 @@ unsigned sync_machine_room(struct sync_machine *machine)
 
 void sync_machine_reconfigure(struct sync_machine *machine, const struct sync_changes *changes)
 {
+	if (changes->store_limit > machine->settings.store_limit)
+		machine->pause_until_usec = 0; /* looks at once whether there is room now */
 	machine->settings.hold_usec = changes->hold_usec;
 	machine->settings.store_limit = changes->store_limit;
 	machine->settings.keys_per_transaction = changes->keys_per_transaction;

@@ -223,9 +223,10 @@ Test(leader, asks_for_no_keys_when_the_store_is_full)
 	cr_assert_eq(sync_machine_room(side.machine), 4u);
 	begin(1, 3);
 	cr_assert_eq(sync_machine_room(side.machine), 0u);
-	reconfigure(USEC_PER_SEC, 100, 1);
 	side_wait(&side, SYNC_STOCK_CHECK_USEC);
-	cr_assert_eq(sync_machine_room(side.machine), 3u);
+	cr_assert_eq(sync_machine_room(side.machine), 0u);
+	reconfigure(USEC_PER_SEC, 100, 1);
+	cr_assert_eq(sync_machine_room(side.machine), 3u, "at once");
 }
 
 Test(leader, a_window_that_changes_holds_for_what_begins_from_now_on)
