@@ -268,7 +268,7 @@ int issue_entry_parse_list(const struct wal_record *record, struct issue_list *r
 	get_bytes(&reader, ret->store.bytes, sizeof(ret->store.bytes));
 	ret->generation = get_u32(&reader);
 	ret->count = get_u32(&reader);
-	if (reader.failed || kind < ISSUE_LIST_GRANTED || kind > ISSUE_LIST_TELL ||
+	if (reader.failed || kind < ISSUE_LIST_GRANTED || kind > ISSUE_LIST_DOOMED ||
 	    (ret->count == 0 && ret->kind != ISSUE_LIST_TAKEN) ||
 	    ret->count > ISSUE_ENTRY_MAX_KEYS || !site_name_is_valid(ret->peer))
 		return -EBADMSG;

@@ -60,6 +60,7 @@ enum issue_list_kind {
 	ISSUE_LIST_GRANTED = 1, /* keys of ours that the peer may allocate */
 	ISSUE_LIST_TAKEN = 2,   /* keys of the peer's that we may */
 	ISSUE_LIST_TELL = 3,    /* destroyed here, the peer is to be told */
+	ISSUE_LIST_DOOMED = 4,  /* destroyed at the peer, and has not come here yet */
 };
 
 struct issue_list {

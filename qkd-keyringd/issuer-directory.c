@@ -94,6 +94,28 @@ static struct issuer_directory *find_by_name(const struct issuer *issuer, const 
 	return NULL;
 }
 
+/* Its keys may have been used: the record, which says so, was read before it could be. */
+static bool came_too_late(struct issuer *issuer, const struct store_directory *on_disk)
+{
+	for (size_t i = 0; i < issuer->absent_count; i++) {
+		struct absent_directory *absent = &issuer->absent[i];
+
+		if (absent->generation != on_disk->store.generation ||
+		    !uuid_equal(&absent->store, &on_disk->store.uuid))
+			continue;
+		if (!absent->told)
+			log_event(LOG_ERR, EVENT_STORES_DIFFER,
+				  &(struct log_fields){.peer = on_disk->store.peer,
+						       .link = on_disk->store.link},
+				  "key directory %s has come back after the start, its keys may "
+				  "have been used: start qkd-keyringd again to use it",
+				  on_disk->name);
+		absent->told = true;
+		return true;
+	}
+	return false;
+}
+
 /* *ret is NULL for a directory that is not ours to issue from. */
 int issuer_directory_open(struct issuer *issuer, const char *name, struct issuer_directory **ret)
 {
@@ -108,7 +130,7 @@ int issuer_directory_open(struct issuer *issuer, const char *name, struct issuer
 	if (r < 0)
 		return r;
 	store = issuer_find_store(issuer, on_disk.store.peer);
-	if (!store || on_disk.store.foreign_consumer)
+	if (!store || on_disk.store.foreign_consumer || came_too_late(issuer, &on_disk))
 		return 0;
 	r = add_directory(store, &on_disk, ret);
 	if (r >= 0 && !issuer->starting)
@@ -151,18 +173,6 @@ void issuer_directory_erase_later(const struct issuer_directory *directory, uint
 	issuer_loop_chores(issuer);
 }
 
-/* The peer was refused this key because it had not come. */
-static bool take_doomed(struct issuer_store *store, const struct uuid *id)
-{
-	struct id_node *node = id_table_find(&store->doomed, id);
-
-	if (!node)
-		return false;
-	id_table_remove(&store->doomed, node);
-	free(node);
-	return true;
-}
-
 static int on_line(uint64_t sequence, const struct uuid *id, enum keyfile_line line, void *userdata)
 {
 	struct arrival *arrival = userdata;
@@ -182,8 +192,6 @@ static int on_line(uint64_t sequence, const struct uuid *id, enum keyfile_line l
 	arrival->added++;
 	if (line == KEYFILE_LINE_ERASED && store_set_erased(store->store, place))
 		issuer_directory_erase_later(arrival->directory, sequence); /* only to unlink it */
-	else if (line == KEYFILE_LINE_KEY && take_doomed(store, id))
-		issuer_directory_end_key(store, place, STORE_KEY_DESTROYED);
 	return 0;
 }
 
@@ -204,6 +212,7 @@ int issuer_directory_scan(struct issuer_directory *directory)
 	if (arrival.added == 0 || store->issuer->starting)
 		return 0;
 	store->want_refused = false;
+	issuer_doom_settle(store);
 	issuer_supply_run_ahead(store);
 	issuer_serve_arrived(store);
 	issuer_operation_wake(&store->seeking);

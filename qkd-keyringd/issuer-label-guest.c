@@ -193,5 +193,5 @@ void issuer_label_guest_end(struct issuer_store *store, const struct site_messag
 		if (label)
 			issuer_label_drop_idle(label);
 	}
-	issuer_serve_done(store, &message->request);
+	issuer_serve_done_synced(store, &message->request);
 }

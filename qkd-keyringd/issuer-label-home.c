@@ -90,8 +90,10 @@ static void choose_again(struct label *label)
 /* The peer knows this label for another key: it is spent there, and so it is here. */
 static void adopt_spent(struct label *label)
 {
-	if (label->reservation)
+	if (label->reservation) {
+		issuer_tell_destroyed(label->store, label->reservation->place);
 		reservation_end(label->reservation, STORE_KEY_DESTROYED);
+	}
 	label->confirmed = true;
 }
 

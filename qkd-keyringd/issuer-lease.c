@@ -17,13 +17,6 @@ struct lease {
 	struct issue_list entry;
 };
 
-/* At the other: taken over, to be acknowledged once that is on disk. */
-struct taking {
-	struct issuer_store *store;
-	struct issue_log_waiter waiter;
-	struct uuid request;
-};
-
 static void granted(struct site_request *request, const struct site_message *answer)
 {
 	struct issuer_store *store = CONTAINER_OF(request, struct issuer_store, want);
@@ -150,16 +143,6 @@ void issuer_lease_wanted(struct issuer_store *store, const struct site_message *
 	(void)site_peer_answer(store->peer, &answer);
 }
 
-static void taken(struct issue_log_waiter *waiter)
-{
-	struct taking *taking = CONTAINER_OF(waiter, struct taking, waiter);
-	struct issuer_store *store = taking->store;
-
-	issuer_serve_done(store, &taking->request);
-	free(taking);
-	issuer_supply_wake(store);
-}
-
 /* What is not here cannot be taken: it stays unused at both sites. */
 static void take_over(struct issuer_store *store, const struct uuid *uuid, uint32_t generation,
 		      const uint64_t *sequences, size_t count)
@@ -167,11 +150,15 @@ static void take_over(struct issuer_store *store, const struct uuid *uuid, uint3
 	struct store_place place;
 	bool gone;
 
-	for (size_t i = 0; i < count; i++)
-		if (issuer_directory_look_up(store, uuid, generation, sequences[i], &place,
-					     &gone) == STORE_KEY_AVAILABLE &&
-		    !store_is_own(store->store, place))
+	for (size_t i = 0; i < count; i++) {
+		enum store_key_state state = issuer_directory_look_up(store, uuid, generation,
+								      sequences[i], &place, &gone);
+
+		if (state == STORE_KEY_AVAILABLE && !store_is_own(store->store, place))
 			store_lease(store->store, place);
+		else if (state == STORE_KEY_ISSUED || state == STORE_KEY_DESTROYED)
+			issuer_tell_destroyed(store, place); /* its mark was lost there */
+	}
 }
 
 /* A lease whose acknowledgement was lost is told again; by then some of its keys may belong to the
@@ -193,7 +180,6 @@ void issuer_lease_came(struct issuer_store *store, const struct site_message *me
 {
 	struct issuer *issuer = store->issuer;
 	const struct site_keys *keys = &message->keys;
-	struct taking *taking = calloc(1, sizeof(*taking));
 	struct issue_list entry = {
 		.kind = ISSUE_LIST_TAKEN,
 		.done = true,
@@ -204,8 +190,6 @@ void issuer_lease_came(struct issuer_store *store, const struct site_message *me
 	};
 
 	store->lease_expected = false;
-	if (!taking)
-		return; /* not acknowledged, so told again */
 	if (!was_taken(store, &message->request)) {
 		strcpy(entry.peer, store->peer_name);
 		memcpy(entry.sequences, keys->sequences, keys->count * sizeof(*entry.sequences));
@@ -213,11 +197,7 @@ void issuer_lease_came(struct issuer_store *store, const struct site_message *me
 		note_taken(store, &message->request);
 		issuer_check_log(issuer, issue_log_list(issuer->log, &entry));
 	}
-	taking->store = store;
-	taking->request = message->request;
-	issue_log_waiter_init(&taking->waiter, taken);
-	issue_log_wait(issuer->log, &taking->waiter);
-	issuer_loop_flush_soon(issuer);
+	issuer_serve_done_synced(store, &message->request);
 	issuer_store_changed(store);
 }
 

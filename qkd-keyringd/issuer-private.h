@@ -26,7 +26,8 @@
 #define ISSUER_MARK_MARGIN_SEC 60   /* the peer keeps a mark that much longer than we do */
 #define ISSUER_RUN_AHEAD_MAX   4096
 #define ISSUER_LEASE_KEYS      64
-#define ISSUER_TAKEN_LEASES    64 /* more are never under way: one is asked for after the other */
+#define ISSUER_MAX_DOOMED      4096 /* keys that are destroyed on arrival */
+#define ISSUER_TAKEN_LEASES    64   /* more are never under way: one is asked for after the other */
 #define ISSUER_LAZY_SYNC_USEC  (20 * USEC_PER_MSEC)
 #define ISSUER_CHORES_USEC     (100 * USEC_PER_MSEC)
 #define ISSUER_FLUSH_BATCH     64 /* wishes to flush after which the flush goes first */
@@ -47,6 +48,14 @@ struct issuer_directory {
 	size_t destroyed_count;
 };
 
+/* A directory that the record names, and that was not here at start. Whatever is said of its keys
+ * was not read, so it is not used before the next start. */
+struct absent_directory {
+	struct uuid store;
+	uint32_t generation;
+	bool told;
+};
+
 /* Everything about one peer. */
 struct issuer_store {
 	struct issuer *issuer;
@@ -58,13 +67,13 @@ struct issuer_store {
 	size_t directory_count;
 
 	struct id_table reservations; /* by key id */
-	struct id_table doomed;       /* refused before they came: destroyed on arrival */
 	struct label_table labels;
 
 	struct list supply;  /* supply_waiters */
 	struct list seeking; /* operations for ids that are not here, or not marked */
 	struct list held;    /* the peer's marks of keys that have not come */
 	size_t held_count;   /* with label questions */
+	struct list late;    /* issuer-serve.c: acknowledgements that wait for the disk */
 	struct list withdrawals;
 	struct list told;   /* issuer-tell.c: lists that the peer has not acknowledged */
 	struct list leases; /* issuer-lease.c: likewise */
@@ -72,6 +81,9 @@ struct issuer_store {
 	bool want_refused, lease_expected;
 	struct uuid taken[ISSUER_TAKEN_LEASES]; /* the last leases that were taken, a ring */
 	size_t taken_count;
+
+	struct doomed_key *doomed; /* issuer-doom.c, oldest first */
+	size_t doomed_count;
 
 	uint64_t last_label_generation;
 	uint64_t lost_ahead;
@@ -167,7 +179,9 @@ struct issuer {
 	struct issue_log *log;
 	struct keyfile_erase *erase;
 	struct site_network *network;
-	bool foreign_entries; /* the record names directories that are not here */
+	bool foreign_entries; /* the record names directories that are not here: */
+	struct absent_directory *absent;
+	size_t absent_count;
 	bool failed, starting;
 
 	struct list operations, finished, deliveries;
@@ -301,6 +315,10 @@ void issuer_serve_arrived(struct issuer_store *store);
 uint64_t issuer_serve_time_out(struct issuer_store *store, uint64_t now_usec);
 void issuer_serve_drop_held(struct issuer_store *store);
 void issuer_serve_done(struct issuer_store *store, const struct uuid *request);
+/* Once all of the record is on disk, because the peer does not tell again what is done; then it
+ * wakes who waits for supply, too. Without memory not at all: the peer tells again. */
+void issuer_serve_done_synced(struct issuer_store *store, const struct uuid *request);
+void issuer_serve_drop_late(struct issuer_store *store);
 
 /* issuer-reconcile.c: two stores that disagree */
 void issuer_reconcile_begin(struct issuer_store *store, const struct site_message *hello);
@@ -321,8 +339,18 @@ void issuer_tell_flush(struct issuer_store *store);
 int issuer_tell_replay(struct issuer_store *store, const struct issue_list *list);
 bool issuer_tell_replay_done(struct issuer_store *store, const struct uuid *request);
 int issuer_tell_snapshot(struct issuer_store *store, struct issue_log *log);
+/* Destroys what the peer may speak for: its own keys, and those that are marked between us. */
+void issuer_tell_obey(struct issuer_store *store, struct store_place place);
 void issuer_tell_heard(struct issuer_store *store, const struct site_message *message);
 void issuer_tell_free_all(struct issuer_store *store);
+
+/* issuer-doom.c: what the peer has destroyed and has not arrived here */
+/* Notes those of keys that may still come; -ENOMEM. */
+int issuer_doom_absent(struct issuer_store *store, const struct site_keys *keys);
+/* Destroys those that have come. */
+void issuer_doom_settle(struct issuer_store *store);
+int issuer_doom_replay(struct issuer_store *store, const struct issue_list *list);
+int issuer_doom_snapshot(struct issuer_store *store, struct issue_log *log);
 
 /* issuer-lease.c */
 void issuer_lease_want(struct issuer_store *store, uint32_t bits);

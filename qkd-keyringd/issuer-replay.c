@@ -11,36 +11,53 @@
 
 #include "qkd-keyringd/issuer-private.h"
 
-static struct issuer_directory *find_directory(struct issuer *issuer, const struct uuid *uuid,
-					       uint32_t generation)
+static int note_absent(struct issuer *issuer, const struct uuid *uuid, uint32_t generation)
+{
+	struct absent_directory *larger;
+
+	issuer->foreign_entries = true;
+	for (size_t i = 0; i < issuer->absent_count; i++)
+		if (issuer->absent[i].generation == generation &&
+		    uuid_equal(&issuer->absent[i].store, uuid))
+			return 0;
+	larger = reallocarray(issuer->absent, issuer->absent_count + 1, sizeof(*larger));
+	if (!larger)
+		return -ENOMEM;
+	issuer->absent = larger;
+	larger[issuer->absent_count++] = (struct absent_directory){*uuid, generation, false};
+	return 0;
+}
+
+/* *ret is NULL for one that is not here. */
+static int find_directory(struct issuer *issuer, const struct uuid *uuid, uint32_t generation,
+			  struct issuer_directory **ret)
 {
 	struct issuer_directory *directory = NULL;
 
 	for (size_t i = 0; !directory && i < issuer->store_count; i++)
 		directory = issuer_directory_find(issuer->stores[i], uuid, generation);
-	if (!directory)
-		issuer->foreign_entries = true;
-	return directory;
+	*ret = directory;
+	return directory ? 0 : note_absent(issuer, uuid, generation);
 }
 
 static int on_ahead(const struct issue_record_ahead *ahead, void *userdata)
 {
-	struct issuer_directory *directory =
-		find_directory(userdata, &ahead->store, ahead->generation);
+	struct issuer_directory *directory;
+	int r = find_directory(userdata, &ahead->store, ahead->generation, &directory);
 
 	if (directory && ahead->parity == store_own_parity(directory->store->store))
 		directory->ahead = directory->ahead_asked = MAX(directory->ahead, ahead->below);
-	return 0;
+	return r;
 }
 
 static int on_retire(const struct issue_record_retire *retire, void *userdata)
 {
-	struct issuer_directory *directory =
-		find_directory(userdata, &retire->store, retire->generation);
+	struct issuer_directory *directory;
+	int r = find_directory(userdata, &retire->store, retire->generation, &directory);
 
 	if (directory)
 		directory->retired = true;
-	return 0;
+	return r;
 }
 
 /* Its label's entry comes right after it in the record, or has come before. */
@@ -109,13 +126,13 @@ static void replay_end(struct issuer_store *store, struct store_place place,
 
 static int on_key(const struct issue_key *key, void *userdata)
 {
-	struct issuer_directory *directory =
-		find_directory(userdata, &key->key.store, key->key.generation);
+	struct issuer_directory *directory;
 	struct store_place place = {.sequence = key->key.sequence};
 	enum store_key_state state;
+	int r = find_directory(userdata, &key->key.store, key->key.generation, &directory);
 
 	if (!directory)
-		return 0;
+		return r;
 	place.directory = directory->index;
 	state = store_state(directory->store->store, place);
 	if (state == STORE_KEY_ABSENT)
@@ -174,6 +191,8 @@ static int on_list(const struct issue_list *list, void *userdata)
 	}
 	if (list->kind == ISSUE_LIST_TELL)
 		return issuer_tell_replay(store, list);
+	if (list->kind == ISSUE_LIST_DOOMED)
+		return issuer_doom_replay(store, list);
 	return issuer_lease_replay(store, list);
 }
 
@@ -228,6 +247,9 @@ static int settle_line(const struct store_line *line, void *userdata)
 
 	if (used && !line->erased)
 		issuer_directory_erase_later(directory, line->place.sequence);
+	/* The list that tells of it may have been cut off behind its own entry. */
+	if (!settling->complete && line->state == STORE_KEY_DESTROYED)
+		issuer_tell_destroyed(store, line->place);
 	if (settling->complete || line->state != STORE_KEY_AVAILABLE ||
 	    !store_is_own(store->store, line->place))
 		return 0;
@@ -278,6 +300,7 @@ int issuer_replay(struct issuer *issuer)
 	for (size_t i = 0; r >= 0 && i < issuer->store_count; i++) {
 		label_foreach(&issuer->stores[i]->labels, settle_label, NULL);
 		issuer_retire_older(issuer->stores[i]);
+		issuer_doom_settle(issuer->stores[i]);
 		r = settle(issuer->stores[i], issue_log_is_complete(issuer->log));
 	}
 	for (size_t i = 0; r >= 0 && i < issuer->store_count; i++)
@@ -386,6 +409,8 @@ static int snapshot_store(struct issuer_store *store, struct issue_log *log)
 		r = snapshot_peer(store, log);
 	if (r >= 0)
 		r = issuer_tell_snapshot(store, log);
+	if (r >= 0)
+		r = issuer_doom_snapshot(store, log);
 	if (r >= 0)
 		r = issuer_lease_snapshot(store, log);
 	return r;

@@ -36,6 +36,56 @@ void issuer_serve_done(struct issuer_store *store, const struct uuid *request)
 	answer(store, &(struct site_message){.type = SITE_DONE, .request = *request});
 }
 
+struct late_done {
+	struct list link;
+	struct issuer_store *store;
+	struct issue_log_waiter waiter;
+	struct uuid request;
+};
+
+static void free_late(struct late_done *late)
+{
+	list_remove(&late->link);
+	list_remove(&late->waiter.link);
+	free(late);
+}
+
+static void late_synced(struct issue_log_waiter *waiter)
+{
+	struct late_done *late = CONTAINER_OF(waiter, struct late_done, waiter);
+	struct issuer_store *store = late->store;
+
+	issuer_serve_done(store, &late->request);
+	free_late(late);
+	issuer_supply_wake(store);
+}
+
+void issuer_serve_done_synced(struct issuer_store *store, const struct uuid *request)
+{
+	struct late_done *late;
+
+	if (!issue_log_is_dirty(store->issuer->log)) {
+		issuer_serve_done(store, request);
+		return;
+	}
+	late = calloc(1, sizeof(*late));
+	if (!late)
+		return;
+	late->store = store;
+	late->request = *request;
+	list_init(&late->link);
+	list_append(&store->late, &late->link);
+	issue_log_waiter_init(&late->waiter, late_synced);
+	issue_log_wait(store->issuer->log, &late->waiter);
+	issuer_loop_flush_soon(store->issuer);
+}
+
+void issuer_serve_drop_late(struct issuer_store *store)
+{
+	while (!list_is_empty(&store->late))
+		free_late(LIST_ENTRY(store->late.next, struct late_done, link));
+}
+
 static void log_difference(struct issuer_store *store, const struct uuid *id)
 {
 	unsigned suppressed;
@@ -131,21 +181,7 @@ static bool add_alternative(struct issuer_store *store, const struct site_messag
 	return true;
 }
 
-/* Refused because it did not come in time: should it come, it is destroyed. */
-static void doom(struct issuer_store *store, const struct uuid *id)
-{
-	struct id_node *node;
-
-	if (store->doomed.count >= ISSUER_MAX_HELD)
-		return;
-	node = calloc(1, sizeof(*node));
-	if (!node)
-		return;
-	node->id = *id;
-	if (id_table_add(&store->doomed, node) < 0)
-		free(node);
-}
-
+/* What did not come in time is refused; the peer destroys it, and says so (issuer-doom.c). */
 static int finish_verdicts(struct issuer_store *store, const struct site_message *message,
 			   struct site_message *reply)
 {
@@ -156,10 +192,8 @@ static int finish_verdicts(struct issuer_store *store, const struct site_message
 	for (size_t i = 0; i < message->keys.count; i++) {
 		char *verdict = &reply->verdicts[i];
 
-		if (*verdict == SITE_VERDICT_UNKNOWN) {
-			doom(store, &message->keys.ids[i]);
+		if (*verdict == SITE_VERDICT_UNKNOWN)
 			*verdict = SITE_VERDICT_REFUSED;
-		}
 		if (*verdict == SITE_VERDICT_REFUSED && !*message->label &&
 		    add_alternative(store, message, &reply->keys))
 			*verdict = SITE_VERDICT_ALTERNATIVE;
@@ -367,10 +401,14 @@ static bool is_labels(struct issuer_store *store, const struct uuid *id)
 /* A label's key is had by its label only. */
 static enum site_verdict state_of(struct issuer_store *store, const struct uuid *id)
 {
+	const struct reservation *reservation = reservation_find(store, id);
 	struct store_place place;
 
 	if (!store_find(store->store, id, &place))
 		return SITE_VERDICT_UNKNOWN;
+	/* Asked to be marked: nobody's yet, and it may be withdrawn. */
+	if (reservation && reservation->marking)
+		return SITE_VERDICT_AVAILABLE;
 	switch (store_state(store->store, place)) {
 	case STORE_KEY_ABSENT:
 	case STORE_KEY_STATE_COUNT_:

@@ -149,8 +149,7 @@ int issuer_tell_snapshot(struct issuer_store *store, struct issue_log *log)
 	return r;
 }
 
-/* Destroys what the peer may speak for: its own keys, and those that are marked between us. */
-static void destroy_one(struct issuer_store *store, struct store_place place)
+void issuer_tell_obey(struct issuer_store *store, struct store_place place)
 {
 	struct reservation *reservation = reservation_at(store, place);
 
@@ -170,8 +169,9 @@ void issuer_tell_heard(struct issuer_store *store, const struct site_message *me
 	for (size_t i = 0; i < keys->count; i++)
 		if (issuer_directory_look_up(store, &keys->store, keys->generation,
 					     keys->sequences[i], &place, &gone) != STORE_KEY_ABSENT)
-			destroy_one(store, place);
-	issuer_serve_done(store, &message->request);
+			issuer_tell_obey(store, place);
+	if (issuer_doom_absent(store, keys) >= 0)
+		issuer_serve_done_synced(store, &message->request);
 }
 
 void issuer_tell_free_all(struct issuer_store *store)

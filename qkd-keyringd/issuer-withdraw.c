@@ -27,6 +27,12 @@ static void end_withdrawal(struct withdrawal *withdrawal)
 	free(withdrawal);
 }
 
+static void destroy(struct reservation *reservation)
+{
+	issuer_tell_destroyed(reservation->store, reservation->place);
+	reservation_end(reservation, STORE_KEY_DESTROYED);
+}
+
 static void withdrawn(struct site_request *request, const struct site_message *answer)
 {
 	struct withdrawal *withdrawal = CONTAINER_OF(request, struct withdrawal, request);
@@ -36,7 +42,7 @@ static void withdrawn(struct site_request *request, const struct site_message *a
 		if (i < known && answer->verdicts[i] == SITE_VERDICT_NEVER)
 			reservation_release(withdrawal->keys[i]);
 		else
-			reservation_end(withdrawal->keys[i], STORE_KEY_DESTROYED);
+			destroy(withdrawal->keys[i]); /* told, in case its word is lost there */
 	}
 	end_withdrawal(withdrawal);
 }
@@ -56,12 +62,10 @@ static int ask(struct withdrawal *withdrawal)
 }
 
 /* It cannot be found out: destroyed is always right. */
-static void destroy_keys(struct issuer_store *store, struct reservation **keys, size_t count)
+static void destroy_keys(struct reservation **keys, size_t count)
 {
-	for (size_t i = 0; i < count; i++) {
-		issuer_tell_destroyed(store, keys[i]->place);
-		reservation_end(keys[i], STORE_KEY_DESTROYED);
-	}
+	for (size_t i = 0; i < count; i++)
+		destroy(keys[i]);
 }
 
 void issuer_withdraw(struct issuer_store *store, struct reservation **keys, size_t count)
@@ -79,7 +83,7 @@ void issuer_withdraw(struct issuer_store *store, struct reservation **keys, size
 	}
 	if (r >= 0)
 		return;
-	destroy_keys(store, keys, count);
+	destroy_keys(keys, count);
 	if (withdrawal)
 		end_withdrawal(withdrawal);
 	else
@@ -92,7 +96,7 @@ void issuer_withdraw_give_up(struct issuer_store *store)
 		struct withdrawal *withdrawal =
 			LIST_ENTRY(store->withdrawals.next, struct withdrawal, link);
 
-		destroy_keys(store, withdrawal->keys, withdrawal->count);
+		destroy_keys(withdrawal->keys, withdrawal->count);
 		end_withdrawal(withdrawal);
 	}
 }

@@ -116,24 +116,19 @@ static void free_reservation_node(struct id_node *node, void *userdata)
 	reservation_free(CONTAINER_OF(node, struct reservation, node));
 }
 
-static void free_node(struct id_node *node, void *userdata)
-{
-	free(node);
-}
-
 static struct issuer_store *issuer_store_free(struct issuer_store *store)
 {
 	if (!store)
 		return NULL;
 	issuer_reconcile_stop(store);
 	issuer_serve_drop_held(store);
+	issuer_serve_drop_late(store);
 	issuer_tell_free_all(store);
 	issuer_lease_free_all(store);
 	site_peer_free(store->peer);
 	id_table_foreach(&store->reservations, free_reservation_node, NULL);
 	id_table_done(&store->reservations);
-	id_table_foreach(&store->doomed, free_node, NULL);
-	id_table_done(&store->doomed);
+	free(store->doomed);
 	label_table_done(&store->labels);
 	for (size_t i = 0; i < store->directory_count; i++)
 		issuer_directory_free(store->directories[i]);
@@ -158,6 +153,7 @@ static int add_store(struct issuer *issuer, const char *peer)
 	list_init(&store->supply);
 	list_init(&store->seeking);
 	list_init(&store->held);
+	list_init(&store->late);
 	list_init(&store->withdrawals);
 	list_init(&store->told);
 	list_init(&store->leases);
@@ -383,6 +379,7 @@ struct issuer *issuer_free(struct issuer *issuer)
 	keyfile_erase_free(issuer->erase);
 	issuer_loop_stop(issuer);
 	sd_event_unref(issuer->event);
+	free(issuer->absent);
 	free(issuer->uids);
 	free(issuer->site);
 	free(issuer);

@@ -354,6 +354,24 @@ static void check_marked(struct issuers *world, unsigned owner, uint64_t sequenc
 				  issuers_names[owner], sequence);
 }
 
+/* What its owner has destroyed, the other site has heard of, whoever was killed or cut off, as long
+ * as the owner's power stayed on. A mark that nobody answered before a kill is another matter: its
+ * key is found out when it is chosen. */
+static void check_destroyed(struct issuers *world, unsigned owner, uint64_t sequence)
+{
+	const struct store_place place = {.directory = 0, .sequence = sequence};
+	const struct store *stores[2];
+
+	for (unsigned i = 0; i < 2; i++)
+		stores[i] = issuer_find_store(world->sites[i].issuer, issuers_names[!i])->store;
+	if (world->sites[owner].boot.bytes[0] == 1 &&
+	    store_state(stores[owner], place) == STORE_KEY_DESTROYED &&
+	    store_state(stores[!owner], place) == STORE_KEY_AVAILABLE &&
+	    !store_is_own(stores[!owner], place))
+		issuers_violation(world, "key %" PRIu64 " is destroyed at %s only", sequence,
+				  issuers_names[owner]);
+}
+
 void issuers_check_settled(struct issuers *world)
 {
 	struct store_status status;
@@ -369,4 +387,6 @@ void issuers_check_settled(struct issuers *world)
 		check_owner(world, i);
 	for (uint64_t i = 0; i < 2 * world->agreed; i++)
 		check_marked(world, i % 2, i / 2);
+	for (uint64_t i = 0; i < 2 * world->agreed; i++)
+		check_destroyed(world, i % 2, i / 2);
 }
