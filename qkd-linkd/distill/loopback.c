@@ -24,7 +24,8 @@ struct queued_frame {
 struct frame_queue {
 	struct queued_frame *first, **last;
 	uint64_t sent;
-	struct queued_frame *delayed;
+	struct queued_frame *held; /* until so many were sent */
+	uint64_t held_until;
 };
 
 struct loopback_end {
@@ -80,45 +81,63 @@ static void append(struct frame_queue *queue, struct queued_frame *frame)
 	queue->last = &frame->next;
 }
 
-static int repeat(struct frame_queue *queue, const struct queued_frame *frame)
+/* Once more, at once or later; one frame of a direction is held at a time. */
+static int repeat(struct frame_queue *queue, const struct queued_frame *frame, bool later)
 {
 	struct queued_frame *copy = frame_new(frame->bytes, frame->size_bytes);
 
 	if (!copy)
 		return -ENOMEM;
-	append(queue, copy);
+	if (later && !queue->held) {
+		queue->held = copy;
+		queue->held_until = queue->sent + LOOPBACK_REPLAY_AFTER;
+	} else {
+		append(queue, copy);
+	}
 	return 0;
+}
+
+static void release_held(struct frame_queue *queue)
+{
+	if (queue->held && queue->sent >= queue->held_until)
+		append(queue, TAKE_PTR(queue->held));
+}
+
+/* Consumes the frame. */
+static int enqueue(struct frame_queue *queue, struct queued_frame *frame, enum loopback_fate fate)
+{
+	int r = 0;
+
+	queue->sent++;
+	if (fate == LOOPBACK_LOSE) {
+		free(frame);
+		return 0;
+	}
+	if (fate == LOOPBACK_DELAY && !queue->held) {
+		queue->held = frame;
+		queue->held_until = queue->sent + 1;
+		return 0;
+	}
+	append(queue, frame);
+	if (fate == LOOPBACK_REPEAT || fate == LOOPBACK_REPLAY)
+		r = repeat(queue, frame, fate == LOOPBACK_REPLAY);
+	release_held(queue);
+	return r;
 }
 
 static int on_send(const void *bytes, size_t size_bytes, void *userdata)
 {
 	struct loopback_end *end = userdata;
 	struct loopback *loopback = end->loopback;
-	struct frame_queue *queue = &end->outgoing;
 	struct queued_frame *frame = frame_new(bytes, size_bytes);
 	enum loopback_fate fate = LOOPBACK_DELIVER;
-	int r = 0;
 
 	if (!frame)
 		return -ENOMEM;
 	if (loopback->handler.meddle)
-		fate = loopback->handler.meddle(end->role, queue->sent, frame->bytes, size_bytes,
-						loopback->userdata);
-	queue->sent++;
-	if (fate == LOOPBACK_LOSE) {
-		free(frame);
-		return 0;
-	}
-	if (fate == LOOPBACK_DELAY && !queue->delayed) {
-		queue->delayed = frame;
-		return 0;
-	}
-	append(queue, frame);
-	if (fate == LOOPBACK_REPEAT)
-		r = repeat(queue, frame);
-	if (queue->delayed)
-		append(queue, TAKE_PTR(queue->delayed));
-	return r;
+		fate = loopback->handler.meddle(end->role, end->outgoing.sent, frame->bytes,
+						size_bytes, loopback->userdata);
+	return enqueue(&end->outgoing, frame, fate);
 }
 
 static int on_key(uint32_t block, struct secret *key, void *userdata)
@@ -218,7 +237,7 @@ int loopback_new(const struct sim_optics_parameters *optics, const struct distil
 	loopback->bob = secret_malloc(DRAW_EVENTS * sizeof(*loopback->bob));
 	if (!loopback->tags || !loopback->events || !loopback->alice || !loopback->bob)
 		return -ENOMEM;
-	r = sim_optics_new(optics, &loopback->optics);
+	r = handler->draw ? 0 : sim_optics_new(optics, &loopback->optics);
 	if (r >= 0)
 		r = new_ends(loopback, config);
 	if (r < 0)
@@ -235,7 +254,7 @@ static void queue_done(struct frame_queue *queue)
 		queue->first = frame->next;
 		free(frame);
 	}
-	free(queue->delayed);
+	free(queue->held);
 }
 
 struct loopback *loopback_free(struct loopback *loopback)
@@ -346,22 +365,30 @@ static int feed(struct loopback_end *end, const struct detection *detections, si
 	return r;
 }
 
-/* More light for both ends; 0 drawn when an end has no room. */
+static ssize_t draw_events(struct loopback *loopback, uint64_t end_slot, size_t max)
+{
+	if (loopback->handler.draw)
+		return loopback->handler.draw(end_slot, loopback->events, max, loopback->userdata);
+	return (ssize_t)sim_optics_draw(loopback->optics, end_slot, loopback->events, max);
+}
+
+/* More light for both ends; -EPIPE when an end has no room. */
 static int draw(struct loopback *loopback, uint64_t max_slots)
 {
-	size_t alice = 0, bob = 0, count, room = DRAW_EVENTS;
+	size_t alice = 0, bob = 0, room = DRAW_EVENTS;
 	uint64_t start = cpu_nsec(NULL);
+	ssize_t count;
 	int r;
 
 	for (size_t i = 0; i < 2; i++)
 		room = MIN(room, distill_room(loopback->ends[i].distill));
 	if (room == 0)
 		return -EPIPE;
-	count = sim_optics_draw(loopback->optics, max_slots, loopback->events, room);
-	if (count == 0)
-		return -ETIME;
+	count = draw_events(loopback, max_slots, room);
+	if (count <= 0)
+		return count < 0 ? (int)count : -ETIME;
 	loopback->slot = loopback->events[count - 1].slot;
-	r = split_events(loopback, count, &alice, &bob);
+	r = split_events(loopback, (size_t)count, &alice, &bob);
 	loopback->simulation_nsec += cpu_nsec(NULL) - start;
 	if (r >= 0)
 		r = feed(&loopback->ends[0], loopback->alice, alice);

@@ -2,8 +2,9 @@
 #pragma once
 
 /*
- * Both ends of a distillation session in one process, on simulated light, with whoever the caller
- * likes in the middle of the classical channel: for qkd-distill, the benchmark and the tests.
+ * Both ends of a distillation session in one process, on simulated or recorded light, with whoever
+ * the caller likes in the middle of the classical channel: for qkd-distill, the benchmark and the
+ * tests.
  */
 
 #include "drivers/sim-optics.h"
@@ -15,7 +16,9 @@ enum loopback_fate {
 	LOOPBACK_LOSE,
 	LOOPBACK_REPEAT, /* deliver it twice */
 	LOOPBACK_DELAY,  /* deliver it after the next one of its direction */
+	LOOPBACK_REPLAY, /* deliver it, and once more LOOPBACK_REPLAY_AFTER frames later */
 };
+#define LOOPBACK_REPLAY_AFTER 8
 
 struct loopback_handler {
 	void (*on_report)(enum wegman_carter_role end, const struct distill_report *report,
@@ -25,11 +28,16 @@ struct loopback_handler {
 	/* The man in the middle: may change the bytes of the index-th frame that sender sends. */
 	enum loopback_fate (*meddle)(enum wegman_carter_role sender, uint64_t index, uint8_t *bytes,
 				     size_t size_bytes, void *userdata);
+	/* Where the light comes from instead of the simulation, as sim_optics_draw() does; also a
+	 * negative errno. */
+	ssize_t (*draw)(uint64_t end_slot, struct sim_event *ret_events, size_t max,
+			void *userdata);
 };
 
 struct loopback;
 
-/* config.role is not used. handler's members may be NULL. seed stands for the operating system's
+/* config.role is not used. handler's members may be NULL; with draw, optics says no more than the
+ * period and the synchronisation pattern. seed stands for the operating system's
  * random numbers and the first authentication secret: never for real keys. */
 int loopback_new(const struct sim_optics_parameters *optics, const struct distill_config *config,
 		 uint64_t seed, const struct loopback_handler *handler, void *userdata,
@@ -39,8 +47,7 @@ DEFINE_CLEANUP(struct loopback *, loopback_free);
 
 /*
  * Runs until both ends have finished so many blocks, or nothing moves any more (-EPIPE: a frame was
- * lost), or an end has ended its session (its error), or a detector has seen the light of
- * max_slots (-ETIME).
+ * lost), or an end has ended its session (its error), or the light of max_slots is over (-ETIME).
  */
 int loopback_run(struct loopback *loopback, uint64_t blocks, uint64_t max_slots);
 
