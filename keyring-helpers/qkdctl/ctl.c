@@ -5,6 +5,7 @@
 
 #include <stdarg.h>
 
+#include "ctl-links.h"
 #include "ctl-message.h"
 
 void ctl_tell_error(const char *what, const char *reason, const char *try)
@@ -20,8 +21,9 @@ static const char *advice_for(const char *name)
 	static const struct {
 		const char *name, *advice;
 	} table[] = {
-		{SD_BUS_ERROR_SERVICE_UNKNOWN, "systemctl status qkd-keyringd"},
-		{SD_BUS_ERROR_NAME_HAS_NO_OWNER, "systemctl status qkd-keyringd"},
+		{SD_BUS_ERROR_SERVICE_UNKNOWN, "qkdctl status: do qkd-keyringd and the link run?"},
+		{SD_BUS_ERROR_NAME_HAS_NO_OWNER,
+		 "qkdctl status: do qkd-keyringd and the link run?"},
 		{SD_BUS_ERROR_ACCESS_DENIED, "as root, or as a member of group qkd"},
 		{SD_BUS_ERROR_NO_REPLY, "journalctl -u qkd-keyringd"},
 		{"org.qkd.Error.NoSuchPeer", "qkdctl status, which lists the peers"},
@@ -30,6 +32,9 @@ static const char *advice_for(const char *name)
 		{"org.qkd.Error.Spent", "qkdctl key new at either site: a key is had once"},
 		{"org.qkd.Error.NotAllowed",
 		 "another user; /etc/qkd/policy.json says who may, see qkd-policy.json(5)"},
+		{"org.qkd.Error.NoSuchParameter", "the command without a value, which lists them"},
+		{"org.qkd.Error.NeedsRestart",
+		 "the configuration file, then systemctl restart; see qkd-configuration(7)"},
 		{"org.qkd.Error.Quota", "later: collect or destroy the keys that are reserved"},
 	};
 
@@ -54,30 +59,64 @@ static int call_message(struct ctl *ctl, sd_bus_message *call, uint64_t timeout_
 	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
 	int r = sd_bus_call(ctl->bus, call, timeout_usec, &error, ret_reply);
 
-	return r < 0 ? tell_bus_error(sd_bus_message_get_member(call), &error, r) : 0;
+	return r < 0 ? tell_bus_error(ctl->what, &error, r) : 0;
 }
 
-int ctl_call(struct ctl *ctl, const char *member, uint64_t timeout_usec, sd_bus_message **ret_reply,
-	     const char *types, ...)
+static int call_with(struct ctl *ctl, sd_bus_message *call, uint64_t timeout_usec,
+		     sd_bus_message **ret_reply, const char *types, va_list arguments)
 {
-	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL, *reply = NULL;
-	va_list arguments;
-	int r = sd_bus_message_new_method_call(ctl->bus, &call, CTL_KEYRING_NAME, CTL_KEYRING_PATH,
-					       CTL_KEYRING_INTERFACE, member);
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = sd_bus_message_appendv(call, types, arguments);
 
-	if (r >= 0) {
-		va_start(arguments, types);
-		r = sd_bus_message_appendv(call, types, arguments);
-		va_end(arguments);
-	}
+	if (r >= 0) /* polkit may ask whoever sits there */
+		r = sd_bus_message_set_allow_interactive_authorization(call, true);
 	if (r < 0)
-		return tell_bus_error(member, NULL, r);
+		return tell_bus_error(ctl->what, NULL, r);
 	r = call_message(ctl, call, timeout_usec, &reply);
 	if (r < 0)
 		return r;
 	if (ret_reply)
 		*ret_reply = TAKE_PTR(reply);
 	return 0;
+}
+
+int ctl_call(struct ctl *ctl, const char *member, uint64_t timeout_usec, sd_bus_message **ret_reply,
+	     const char *types, ...)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+	va_list arguments;
+	int r = sd_bus_message_new_method_call(ctl->bus, &call, CTL_KEYRING_NAME, CTL_KEYRING_PATH,
+					       CTL_KEYRING_INTERFACE, member);
+
+	if (r < 0)
+		return tell_bus_error(ctl->what, NULL, r);
+	va_start(arguments, types);
+	r = call_with(ctl, call, timeout_usec, ret_reply, types, arguments);
+	va_end(arguments);
+	return r;
+}
+
+int ctl_call_link(struct ctl *ctl, const char *link, const char *member, sd_bus_message **ret_reply,
+		  const char *types, ...)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+	char name[CTL_LINK_NAME_CHARS];
+	va_list arguments;
+	int r;
+
+	if (!link_name_is_valid(link)) {
+		ctl_tell_error(link, "not a link's name", "qkdctl status, which lists the links");
+		return -EINVAL;
+	}
+	ctl_links_bus_name(link, name);
+	r = sd_bus_message_new_method_call(ctl->bus, &call, name, CTL_LINK_PATH, CTL_LINK_INTERFACE,
+					   member);
+	if (r < 0)
+		return tell_bus_error(ctl->what, NULL, r);
+	va_start(arguments, types);
+	r = call_with(ctl, call, CTL_CALL_USEC, ret_reply, types, arguments);
+	va_end(arguments);
+	return r;
 }
 
 static int call_standard(struct ctl *ctl, const char *interface, const char *member,
@@ -90,7 +129,7 @@ static int call_standard(struct ctl *ctl, const char *interface, const char *mem
 	if (r >= 0 && argument)
 		r = sd_bus_message_append(call, "s", argument);
 	if (r < 0)
-		return tell_bus_error(member, NULL, r);
+		return tell_bus_error(ctl->what, NULL, r);
 	return call_message(ctl, call, CTL_CALL_USEC, ret_reply);
 }
 

@@ -33,6 +33,7 @@ struct ctl_stats {
 };
 
 struct ctl {
+	const char *what; /* the command, for errors */
 	bool json, reveal, follow, explain, svg;
 	const char *site; /* --site; NULL: whichever keyringd is on the bus */
 	const char *key_id;
@@ -55,6 +56,9 @@ const char *ctl_site(const struct ctl *ctl);
 /* Calls a method of keyringd; the error has been told. ret_reply may be NULL. */
 int ctl_call(struct ctl *ctl, const char *member, uint64_t timeout_usec, sd_bus_message **ret_reply,
 	     const char *types, ...);
+/* The same of the linkd of this link. */
+int ctl_call_link(struct ctl *ctl, const char *link, const char *member, sd_bus_message **ret_reply,
+		  const char *types, ...);
 /* Everything at once. --site is checked if keyringd answers; that it does not is no failure. */
 int ctl_take_snapshot(struct ctl *ctl, struct ctl_snapshot *ret);
 

@@ -182,7 +182,11 @@ static const char *find_stray_option(const struct ctl_command *command, unsigned
 static int run(const struct ctl_command *command, struct ctl *ctl)
 {
 	int status = EXIT_FAILURE, r = 0;
+	char what[64];
 
+	snprintf(what, sizeof(what), "%s%s%s", command->group, command->name ? " " : "",
+		 command->name ?: "");
+	ctl->what = what;
 	if (command->need != CTL_NEEDS_NOTHING)
 		r = ctl_connect(ctl);
 	if (r >= 0 && command->need == CTL_NEEDS_KEYRINGD)
