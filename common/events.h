@@ -33,3 +33,7 @@
 #define EVENT_LOW_WATER       "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e43"
 #define EVENT_STORES_DIFFER   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e44"
 #define EVENT_QUOTA_TOO_SMALL "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e45"
+#define EVENT_PATH_UP         "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e50"
+#define EVENT_PATH_DOWN       "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e51"
+#define EVENT_PATH_FAILED     "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e52"
+#define EVENT_PATH_UNEQUAL    "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e53"

@@ -25,6 +25,16 @@ static bool key_bits_are_valid(json_int_t bits)
 	return bits >= KEYFILE_BITS_MIN && bits <= KEYFILE_BITS_MAX && bits % 8 == 0;
 }
 
+static bool link_is_valid(const char *link)
+{
+	return *link == KEYFILE_PATH_MARK ? site_name_is_valid(link + 1) : link_name_is_valid(link);
+}
+
+const char *keyfile_store_builder(const struct keyfile_store *store)
+{
+	return *store->link == KEYFILE_PATH_MARK ? store->link + 1 : NULL;
+}
+
 static int read_members(json_t *root, struct keyfile_store *ret)
 {
 	struct keyfile_store store = {0};
@@ -37,7 +47,7 @@ static int read_members(json_t *root, struct keyfile_store *ret)
 			   &peer, "key_bits", &key_bits, "foreign_consumer", &foreign) < 0)
 		return -EBADMSG;
 	if (format != STORE_FORMAT || uuid_parse(uuid, &store.uuid) < 0 || generation < 0 ||
-	    generation > UINT32_MAX || !link_name_is_valid(link) || !site_name_is_valid(peer) ||
+	    generation > UINT32_MAX || !link_is_valid(link) || !site_name_is_valid(peer) ||
 	    !key_bits_are_valid(key_bits))
 		return -EBADMSG;
 	store.generation = (uint32_t)generation;
@@ -82,7 +92,7 @@ static int store_format(const struct keyfile_store *store, char ret_text[static 
 	int n;
 
 	/* Names of our grammar need no escaping. */
-	if (!link_name_is_valid(store->link) || !site_name_is_valid(store->peer) ||
+	if (!link_is_valid(store->link) || !site_name_is_valid(store->peer) ||
 	    !key_bits_are_valid(store->key_bits))
 		return -EINVAL;
 	uuid_format(&store->uuid, uuid);

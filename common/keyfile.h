@@ -6,9 +6,11 @@
  *
  * Below the keys directory each store has a directory: PEER for a link's first generation when no
  * other link of this site has taken that name, else PEER+LINK; "~G" is appended for generation
- * G > 0. In it file PEER_N holds lines N*4096 .. N*4096+4095, each a key in lower-case hexadecimal
- * and '\n' (stride 2 * key bytes + 1), PEER_N.ids the same lines' key ids (stride 37), and "store"
- * says whose it is. An erased line is all '-' in PEER_N; its id stays.
+ * G > 0. Keys over a path of several nodes are in PEER@BUILDER~G, written by keyringd alone:
+ * BUILDER is the end that built them, the store's link is "@BUILDER". In it file PEER_N holds lines
+ * N*4096 .. N*4096+4095, each a key in lower-case hexadecimal and '\n' (stride 2 * key bytes + 1),
+ * PEER_N.ids the same lines' key ids (stride 37), and "store" says whose it is. An erased line is
+ * all '-' in PEER_N; its id stays.
  *
  * linkd appends (qkd-linkd/keyfile-append.h), keyringd erases (qkd-keyringd/keyfile-erase.h).
  */
@@ -19,6 +21,7 @@
 
 #define KEYFILE_LINES        4096u
 #define KEYFILE_ERASED       '-'
+#define KEYFILE_PATH_MARK    '@'
 #define KEYFILE_ID_STRIDE    (UUID_CHARS + 1u)
 #define KEYFILE_HOME_SUBPATH ".qkd/qnl/qll/keys"
 #define KEYFILE_STORE_FILE   "store"
@@ -31,12 +34,14 @@
 struct keyfile_store {
 	struct uuid uuid; /* of the store: one link, all generations */
 	uint32_t generation;
-	char link[NAME_MAX_CHARS + 1];
+	char link[NAME_MAX_CHARS + 2]; /* "@BUILDER": keys over a path */
 	char peer[NAME_MAX_CHARS + 1];
 	uint32_t key_bits;
 	bool foreign_consumer; /* consumer: files; keyringd keeps away */
 };
 
+/* The site that built the keys of a path's store; NULL for a link's. */
+const char *keyfile_store_builder(const struct keyfile_store *store) _pure_;
 /* -ENOENT; -EBADMSG when it is not such a file. */
 int keyfile_store_read(struct storage *keys, const char *directory, struct keyfile_store *ret);
 /* Writes it whole: new file, sync, rename, sync of the directory. */

@@ -52,6 +52,8 @@ int issuer_delivery_claim(struct issue_operation *operation, struct reservation 
 				return r;
 		}
 	}
+	if (!issuer_path_is_settled(reservation->store, reservation->place))
+		return 1;
 	return reservation->durable ? 0 : 1;
 }
 

@@ -8,11 +8,14 @@
 #include "common/events.h"
 #include "common/pool.h"
 #include "qkd-keyringd/issuer-private.h"
+#include "qkd-keyringd/path-keyfile.h"
 
 struct issuer_directory *issuer_directory_free(struct issuer_directory *directory)
 {
-	if (directory)
-		free(directory->destroyed);
+	if (!directory)
+		return NULL;
+	path_keyfile_free(directory->writer);
+	free(directory->destroyed);
 	free(directory);
 	return NULL;
 }
@@ -57,6 +60,17 @@ enum store_key_state issuer_directory_look_up(struct issuer_store *store, const 
 	return state;
 }
 
+/* A link's halves, or all of it the end's that has built it. */
+static enum store_owner owner_of(const struct issuer_directory *directory)
+{
+	const char *builder = keyfile_store_builder(&directory->on_disk.store);
+
+	if (!builder)
+		return STORE_OWNER_HALVES;
+	return str_equal(builder, directory->store->issuer->site) ? STORE_OWNER_OURS
+								  : STORE_OWNER_PEER;
+}
+
 static int add_directory(struct issuer_store *store, const struct store_directory *on_disk,
 			 struct issuer_directory **ret)
 {
@@ -80,6 +94,7 @@ static int add_directory(struct issuer_store *store, const struct store_director
 		r = store_add_directory(store->store, on_disk->store.key_bits, &directory->index);
 	if (r < 0)
 		return r;
+	store_set_owner(store->store, directory->index, owner_of(directory));
 	*ret = directory;
 	store->directories[store->directory_count++] = TAKE_PTR(directory);
 	return 0;
@@ -116,6 +131,13 @@ static bool came_too_late(struct issuer *issuer, const struct store_directory *o
 	return false;
 }
 
+static bool has_builder_among(const struct keyfile_store *store, const char *site, const char *peer)
+{
+	const char *builder = keyfile_store_builder(store);
+
+	return !builder || str_equal(builder, site) || str_equal(builder, peer);
+}
+
 /* *ret is NULL for a directory that is not ours to issue from. */
 int issuer_directory_open(struct issuer *issuer, const char *name, struct issuer_directory **ret)
 {
@@ -130,7 +152,8 @@ int issuer_directory_open(struct issuer *issuer, const char *name, struct issuer
 	if (r < 0)
 		return r;
 	store = issuer_find_store(issuer, on_disk.store.peer);
-	if (!store || on_disk.store.foreign_consumer || came_too_late(issuer, &on_disk))
+	if (!store || on_disk.store.foreign_consumer || came_too_late(issuer, &on_disk) ||
+	    !has_builder_among(&on_disk.store, issuer->site, store->peer_name))
 		return 0;
 	r = add_directory(store, &on_disk, ret);
 	if (r >= 0 && !issuer->starting)
@@ -195,6 +218,21 @@ static int on_line(uint64_t sequence, const struct uuid *id, enum keyfile_line l
 	return 0;
 }
 
+static void arrived(struct issuer_store *store)
+{
+	const struct issuer *issuer = store->issuer;
+
+	store->want_refused = false;
+	issuer_doom_settle(store);
+	issuer_supply_run_ahead(store);
+	issuer_serve_arrived(store);
+	issuer_operation_wake(&store->seeking);
+	issuer_supply_wake(store);
+	issuer_store_changed(store);
+	if (issuer->paths)
+		issuer->paths->on_arrived(store->peer_name, issuer->paths_userdata);
+}
+
 int issuer_directory_scan(struct issuer_directory *directory)
 {
 	struct issuer_store *store = directory->store;
@@ -209,15 +247,24 @@ int issuer_directory_scan(struct issuer_directory *directory)
 	if (r < 0)
 		return r;
 	directory->scanned = next;
-	if (arrival.added == 0 || store->issuer->starting)
-		return 0;
-	store->want_refused = false;
-	issuer_doom_settle(store);
-	issuer_supply_run_ahead(store);
-	issuer_serve_arrived(store);
-	issuer_operation_wake(&store->seeking);
-	issuer_supply_wake(store);
-	issuer_store_changed(store);
+	if (arrival.added > 0 && !store->issuer->starting)
+		arrived(store);
+	return 0;
+}
+
+int issuer_directory_add(struct issuer_directory *directory, uint64_t first, const struct uuid *ids,
+			 size_t count)
+{
+	struct arrival arrival = {.directory = directory};
+
+	for (size_t i = 0; i < count; i++) {
+		int r = on_line(first + i, &ids[i], KEYFILE_LINE_KEY, &arrival);
+
+		if (r < 0)
+			return r;
+	}
+	directory->scanned = first + count;
+	arrived(directory->store);
 	return 0;
 }
 

@@ -61,8 +61,10 @@ static int write_and_send(struct issuer *issuer)
 
 static int sync_and_send(struct issuer *issuer)
 {
-	int r = issue_log_sync(issuer->log);
+	int r = issuer_path_sync(issuer);
 
+	if (r >= 0)
+		r = issue_log_sync(issuer->log);
 	issuer_check_log(issuer, r);
 	return r < 0 ? r : write_and_send(issuer);
 }
@@ -153,6 +155,7 @@ static int on_sync_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	if (issuer->failed)
 		return 0;
+	issuer_check_log(issuer, issuer_path_sync(issuer));
 	issuer_check_log(issuer, issue_log_sync(issuer->log));
 	issuer->sync_pause_usec =
 		MIN(MAX(ISSUER_LAZY_SYNC_USEC, LAZY_SYNC_SHARE * (exact_now() - start)),

@@ -12,6 +12,7 @@
 
 #include "common/log.h"
 #include "qkd-keyringd/issue-log.h"
+#include "qkd-keyringd/issuer-path.h"
 #include "qkd-keyringd/issuer-supply.h"
 #include "qkd-keyringd/issuer.h"
 #include "qkd-keyringd/keyfile-erase.h"
@@ -43,6 +44,11 @@ struct issuer_directory {
 	uint32_t run_ahead_keys;
 	bool retired; /* and on record */
 	struct issue_log_waiter waiter;
+
+	/* Of keys over a path (issuer-path.c). */
+	struct path_keyfile *writer; /* NULL: nothing is appended */
+	uint64_t settled;            /* what we have built below is on the peer's disk */
+	bool stale;                  /* nothing is built here any more */
 
 	uint64_t *destroyed; /* sequence numbers of which the peer is still to be told */
 	size_t destroyed_count;
@@ -184,6 +190,9 @@ struct issuer {
 	size_t absent_count;
 	bool failed, starting;
 
+	const struct issuer_paths *paths; /* NULL: nobody builds keys */
+	void *paths_userdata;
+
 	struct list operations, finished, deliveries;
 	struct uid_count *uids;
 	size_t uid_count;
@@ -236,9 +245,20 @@ void issuer_directory_end_key(struct issuer_store *store, struct store_place pla
 void issuer_directory_erase_later(const struct issuer_directory *directory, uint64_t sequence);
 int issuer_directory_erase(struct issuer *issuer); /* lines that wait for it */
 
+/* Keys that keyringd itself has appended, from the next line on. */
+int issuer_directory_add(struct issuer_directory *directory, uint64_t first, const struct uuid *ids,
+			 size_t count);
+
+/* issuer-path.c */
+/* What was appended, before a record that may name it. */
+int issuer_path_sync(struct issuer *issuer);
+/* The other end has it on disk, too. */
+bool issuer_path_is_settled(const struct issuer_store *store, struct store_place place);
+
 /* issuer-retire.c: drops what older generations of a link have left, at start and when a new one
  * has been opened */
 void issuer_retire_older(struct issuer_store *store);
+void issuer_retire(struct issuer_directory *directory);
 
 /* issuer-replay.c: the record read at start, and compacted */
 int issuer_replay(struct issuer *issuer);

@@ -63,7 +63,7 @@ static void record(struct issuer_directory *directory)
 	issuer_loop_flush_soon(issuer);
 }
 
-static void retire(struct issuer_directory *directory)
+void issuer_retire(struct issuer_directory *directory)
 {
 	struct issuer_store *store = directory->store;
 	struct retiring retiring = {.directory = directory};
@@ -85,5 +85,5 @@ void issuer_retire_older(struct issuer_store *store)
 {
 	for (size_t i = 0; i < store->directory_count; i++)
 		if (has_newer(store->directories[i]))
-			retire(store->directories[i]);
+			issuer_retire(store->directories[i]);
 }

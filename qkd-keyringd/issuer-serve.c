@@ -435,6 +435,16 @@ static void serve_query(struct issuer_store *store, const struct site_message *m
 					     .verdicts = verdicts});
 }
 
+static void serve_path(struct issuer_store *store, const struct site_message *message)
+{
+	const struct issuer *issuer = store->issuer;
+
+	if (issuer->paths)
+		issuer->paths->on_message(store->peer_name, message, issuer->paths_userdata);
+	else
+		site_peer_lost(store->peer, "a message about a path, and we have none");
+}
+
 void issuer_serve_request(struct issuer_store *store, const struct site_message *message)
 {
 	switch (message->type) {
@@ -458,7 +468,10 @@ void issuer_serve_request(struct issuer_store *store, const struct site_message 
 		return issuer_reconcile_summary(store, message);
 	case SITE_DIFFER:
 		return issuer_reconcile_differ(store, message);
+	case SITE_PATH:
+		return serve_path(store, message);
 	case SITE_HELLO:
+	case SITE_PATH_ANSWER:
 	case SITE_MARKED:
 	case SITE_WITHDRAWN:
 	case SITE_LABELLED:

@@ -60,19 +60,29 @@ static void ask_ahead(struct issuer_directory *directory, uint64_t below)
 	issuer_loop_flush_soon(issuer);
 }
 
-/* The mark never goes above what is indexed: linkd may still write there. */
+/* The mark never goes above what is indexed, where linkd may still write; but where we write
+ * ourselves, so that a key that was built just now can be chosen at once. */
+static uint64_t ahead_limit(const struct issuer_directory *directory)
+{
+	return directory->writer ? STORE_MAX_SEQUENCE
+				 : store_next_sequence(directory->store->store, directory->index);
+}
+
 static void run_ahead(struct issuer_directory *directory)
 {
 	struct store *store = directory->store->store;
-	uint64_t next = store_next_sequence(store, directory->index);
+	uint64_t next = ahead_limit(directory);
 	uint64_t ahead = MAX(directory->ahead, directory->ahead_asked);
 	struct store_place first;
 	uint64_t below;
 
 	if (ahead >= next || ahead > directory->ahead)
 		return; /* nothing to cover, or on its way to the disk */
-	if (!store_next_own(store, directory->index, UINT64_MAX, &first))
-		return;
+	if (!store_next_own(store, directory->index, UINT64_MAX, &first)) {
+		if (!directory->writer)
+			return;
+		first.sequence = store_next_sequence(store, directory->index);
+	}
 	/* Every other sequence number is ours, so half of the mark is as many numbers as keys. */
 	if (ahead > first.sequence && ahead - first.sequence > directory->run_ahead_keys)
 		return;
@@ -91,10 +101,13 @@ void issuer_supply_run_ahead(struct issuer_store *store)
 
 void issuer_supply_wait(struct issuer_store *store, struct supply_waiter *waiter, uint32_t bits)
 {
+	const struct issuer *issuer = store->issuer;
+
 	list_remove(&waiter->link);
 	list_append(&store->supply, &waiter->link);
 	issuer_supply_run_ahead(store);
-	issuer_lease_want(store, bits);
+	if (!issuer->paths || !issuer->paths->want(store->peer_name, bits, issuer->paths_userdata))
+		issuer_lease_want(store, bits);
 }
 
 void issuer_supply_wake(struct issuer_store *store)

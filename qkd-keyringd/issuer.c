@@ -66,6 +66,14 @@ void issuer_store_changed(struct issuer_store *store)
 	issuer_loop_chores(store->issuer);
 }
 
+static void tell_paths(struct issuer_store *store, bool connected)
+{
+	const struct issuer *issuer = store->issuer;
+
+	if (issuer->paths)
+		issuer->paths->on_connection(store->peer_name, connected, issuer->paths_userdata);
+}
+
 static void on_connected(struct site_peer *peer, const struct site_message *hello, void *userdata)
 {
 	struct issuer_store *store = userdata;
@@ -74,6 +82,7 @@ static void on_connected(struct site_peer *peer, const struct site_message *hell
 		  "connected with site %s", store->peer_name);
 	issuer_reconcile_begin(store, hello);
 	store->want_refused = store->lease_expected = false;
+	tell_paths(store, true);
 	issuer_supply_wake(store);
 	issuer_store_changed(store);
 }
@@ -87,6 +96,7 @@ static void on_lost(struct site_peer *peer, const char *reason, void *userdata)
 	issuer_reconcile_stop(store);
 	issuer_serve_drop_held(store);
 	issuer_label_home_lost(store);
+	tell_paths(store, false);
 	if (store->issuer->network)
 		site_network_lost(store->issuer->network, peer, reason);
 	issuer_store_changed(store);
@@ -345,8 +355,8 @@ static void close_log(struct issuer *issuer)
 	if (!issuer->log || issuer->failed || issuer->starting)
 		return;
 	(void)issuer_directory_erase(issuer);
-	if (issue_log_clean(issuer->log) < 0 || issue_log_write(issuer->log) < 0 ||
-	    issue_log_sync(issuer->log) < 0)
+	if (issuer_path_sync(issuer) < 0 || issue_log_clean(issuer->log) < 0 ||
+	    issue_log_write(issuer->log) < 0 || issue_log_sync(issuer->log) < 0)
 		log_warning("the issue record could not be closed in order");
 }
 

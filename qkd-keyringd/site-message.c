@@ -32,6 +32,7 @@ enum member {
 	MEMBER_KNOWN_POSITION,
 	MEMBER_FIRST,
 	MEMBER_DIGEST,
+	MEMBER_BODY,
 	MEMBER_COUNT_,
 };
 
@@ -90,6 +91,9 @@ static const struct {
 	[SITE_DIFFER] = {"differ", BIT(MEMBER_REQUEST) | MEMBERS_ID_KEYS, 0, SITE_DIFFERENCE},
 	[SITE_DIFFERENCE] = {"difference", BIT(MEMBER_REQUEST) | BIT(MEMBER_VERDICTS), 0,
 			     SITE_MESSAGE_TYPE_COUNT_},
+	[SITE_PATH] = {"path", BIT(MEMBER_REQUEST) | BIT(MEMBER_BODY), 0, SITE_PATH_ANSWER},
+	[SITE_PATH_ANSWER] = {"path-answer", BIT(MEMBER_REQUEST) | BIT(MEMBER_BODY), 0,
+			      SITE_MESSAGE_TYPE_COUNT_},
 	[SITE_DONE] = {"done", BIT(MEMBER_REQUEST), 0, SITE_MESSAGE_TYPE_COUNT_},
 };
 
@@ -156,6 +160,20 @@ static int get_site(const json_t *value, void *field)
 	return 0;
 }
 
+/* What is in it is path-message.c's. */
+static int get_body(const json_t *value, void *field)
+{
+	if (!json_is_object(value))
+		return -EBADMSG;
+	*(json_t **)field = json_incref((json_t *)value);
+	return 0;
+}
+
+static json_t *put_body(const void *field)
+{
+	return json_incref(*(json_t *const *)field);
+}
+
 static json_t *put_text(const void *field)
 {
 	return json_string_nocheck(field);
@@ -192,6 +210,7 @@ static const struct {
 				   put_u64},
 	[MEMBER_FIRST] = {"first", FIELD(first), INT64_MAX, get_u64, put_u64},
 	[MEMBER_DIGEST] = {"digest", FIELD(digest), 0, get_uuid, put_uuid},
+	[MEMBER_BODY] = {"body", FIELD(body), 0, get_body, put_body},
 #undef FIELD
 };
 
@@ -327,6 +346,7 @@ void site_message_done(struct site_message *message)
 	free(message->keys.ids);
 	free(message->keys.sequences);
 	free(message->verdicts);
+	json_decref(message->body);
 	*message = (struct site_message){};
 }
 
@@ -444,6 +464,6 @@ size_t site_message_size_bytes(const struct site_message *message)
 {
 	size_t key_bytes = UUID_CHARS + 3 + 21; /* an id, a sequence number, their punctuation */
 
-	return 512 + message->keys.count * key_bytes +
+	return 512 + message->body_bytes + message->keys.count * key_bytes +
 	       (message->verdicts ? strlen(message->verdicts) : 0);
 }

@@ -41,7 +41,9 @@ enum site_message_type {
 	SITE_COMPARED,   /* one verdict: ok, refused (they differ), destroyed (used up), unknown */
 	SITE_DIFFER,     /* keys that may differ */
 	SITE_DIFFERENCE, /* verdicts: ok, refused (not common), unknown */
-	SITE_DONE,       /* the answer to a label's end, a lease, what is destroyed */
+	SITE_PATH,       /* body: keys over several nodes, see path-message.h */
+	SITE_PATH_ANSWER,
+	SITE_DONE, /* the answer to a label's end, a lease, what is destroyed */
 	SITE_MESSAGE_TYPE_COUNT_,
 };
 
@@ -90,6 +92,10 @@ struct site_message {
 	char site[NAME_MAX_CHARS + 1];
 	struct uuid log, known_log;
 	uint64_t known_position;
+
+	/* of a path's; verify() gives a reference, build() takes none */
+	json_t *body;
+	size_t body_bytes; /* at most, on the wire */
 
 	/* of a summary */
 	uint64_t first;

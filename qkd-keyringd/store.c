@@ -25,6 +25,7 @@ struct block {
 
 struct directory {
 	uint32_t key_bits;
+	enum store_owner owner;
 	struct block **blocks; /* by file number */
 	size_t block_count;
 	uint64_t next;   /* one above the highest */
@@ -84,6 +85,12 @@ int store_add_directory(struct store *store, uint32_t key_bits, uint32_t *ret_di
 	larger[store->directory_count] = (struct directory){.key_bits = key_bits};
 	*ret_directory = store->directory_count++;
 	return 0;
+}
+
+void store_set_owner(struct store *store, uint32_t directory, enum store_owner owner)
+{
+	assert(directory < store->directory_count && store->directories[directory].next == 0);
+	store->directories[directory].owner = owner;
 }
 
 uint32_t store_key_bits(const struct store *store, uint32_t directory)
@@ -307,11 +314,26 @@ bool store_is_leased(const struct store *store, struct store_place place)
 	return line && *line & FLAG_LEASED;
 }
 
+static bool is_of_own_half(const struct store *store, struct store_place place)
+{
+	enum store_owner owner = place.directory < store->directory_count
+					 ? store->directories[place.directory].owner
+					 : STORE_OWNER_HALVES;
+
+	switch (owner) {
+	case STORE_OWNER_OURS:
+		return true;
+	case STORE_OWNER_PEER:
+		return false;
+	case STORE_OWNER_HALVES:
+		break;
+	}
+	return (place.sequence & 1) == store_own_parity(store);
+}
+
 bool store_is_own(const struct store *store, struct store_place place)
 {
-	bool own_half = (place.sequence & 1) == store_own_parity(store);
-
-	return own_half != store_is_leased(store, place);
+	return is_of_own_half(store, place) != store_is_leased(store, place);
 }
 
 void store_lease(struct store *store, struct store_place place)

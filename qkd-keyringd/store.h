@@ -32,6 +32,13 @@ struct store_place {
 	uint64_t sequence;
 };
 
+/* Whose the keys of a directory are, leased ones apart. */
+enum store_owner {
+	STORE_OWNER_HALVES, /* a link's: by parity */
+	STORE_OWNER_OURS,   /* a path's, built here */
+	STORE_OWNER_PEER,   /* a path's, built there */
+};
+
 struct store_counts {
 	uint64_t available_own, available_peer;
 	uint64_t state[STORE_KEY_STATE_COUNT_]; /* all of the rest, by state */
@@ -46,6 +53,8 @@ DEFINE_CLEANUP(struct store *, store_free);
 
 /* -ENOSPC above STORE_MAX_DIRECTORIES */
 int store_add_directory(struct store *store, uint32_t key_bits, uint32_t *ret_directory);
+/* Before it has keys. */
+void store_set_owner(struct store *store, uint32_t directory, enum store_owner owner);
 uint32_t store_key_bits(const struct store *store, uint32_t directory);
 /* -EEXIST when the place or the id is taken, -ERANGE above STORE_MAX_SEQUENCE. */
 int store_add_key(struct store *store, struct store_place place, const struct uuid *id,
