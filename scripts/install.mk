@@ -35,6 +35,7 @@ install: programs
 	$(call put,0644,systemd/org.qkd.conf,$(PREFIX)/share/dbus-1/system.d/org.qkd.conf)
 	$(call put,0644,keyring-helpers/qkd-request-key/qkd-keyring.conf,$(SYSCONFDIR)/request-key.d/qkd-keyring.conf)
 	$(call put,0644,keyring-helpers/qkdctl/completion.bash,$(PREFIX)/share/bash-completion/completions/qkdctl)
+	$(call put,0644,keyring-helpers/qkdctl/completion.zsh,$(PREFIX)/share/zsh/vendor-completions/_qkdctl)
 	$(Q)$(INSTALL) -d -m 0755 $(DESTDIR)$(SYSCONFDIR)/qkd/links.d
 	$(call say,INST,$(PREFIX)/share/man)
 	$(Q)for page in $(MAN_PAGES); do \
