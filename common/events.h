@@ -37,3 +37,5 @@
 #define EVENT_PATH_DOWN       "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e51"
 #define EVENT_PATH_FAILED     "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e52"
 #define EVENT_PATH_UNEQUAL    "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e53"
+#define EVENT_DEVICE_ADDED    "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e46"
+#define EVENT_DEVICE_REMOVED  "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e47"

@@ -62,6 +62,35 @@ static int set_parameter(sd_bus_message *m, void *userdata, sd_bus_error *error)
 	return parameters_bus_set(&api->parameters, m);
 }
 
+static int add_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return api->links && api->devices ? devices_add(api->devices, api->links, m) : no_links(m);
+}
+
+static int remove_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return api->links && api->devices ? devices_remove(api->devices, api->links, m)
+					  : no_links(m);
+}
+
+static int method_add_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return bus_authority_run(api->authority, m, BUS_ACTION_DEVICES, add_device, api);
+}
+
+static int method_remove_device(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return bus_authority_run(api->authority, m, BUS_ACTION_DEVICES, remove_device, api);
+}
+
 static int method_start_link(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
 	struct bus_api *api = userdata;
@@ -138,6 +167,10 @@ static const sd_bus_vtable keyring_vtable[] = {
 				method_stop_link, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListLinks", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", links),
 				method_list_links, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("AddDevice", SD_BUS_ARGS("s", link, "s", settings),
+				SD_BUS_NO_RESULT, method_add_device, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("RemoveDevice", SD_BUS_ARGS("s", link), SD_BUS_NO_RESULT,
+				method_remove_device, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("SetParameter", SD_BUS_ARGS("s", name, "s", value),
 				SD_BUS_NO_RESULT, method_set_parameter, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListParameters", SD_BUS_NO_ARGS,
@@ -297,6 +330,7 @@ int bus_api_attach(struct bus_api *api, sd_bus *bus)
 void bus_api_forget(struct bus_api *api, sd_bus *bus)
 {
 	bus_authority_forget(api->authority, bus);
+	devices_forget(api->devices, bus);
 	bus_calls_forget(&api->calls, bus);
 	statistics_bus_forget(api->statistics, bus);
 }

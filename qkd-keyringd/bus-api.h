@@ -12,6 +12,7 @@
 #include "common/bus-authority.h"
 #include "common/parameters-bus.h"
 #include "common/statistics-bus.h"
+#include "device-command.h"
 #include "keyringd-links.h"
 
 #define BUS_API_NAME         "org.qkd.Keyring1"
@@ -34,6 +35,7 @@ struct bus_api {
 	struct bus_calls calls;
 	struct bus_authority *authority; /* owned by whoever owns calls */
 	struct parameters parameters;
+	struct devices *devices;           /* or NULL: none can be added; borrowed */
 	struct statistics_bus *statistics; /* or NULL; borrowed */
 	struct keyringd_links *links;      /* NULL while there is no bus with linkd on it */
 	struct bus_api_store stores[ISSUE_MAX_PEERS];

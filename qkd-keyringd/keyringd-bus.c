@@ -16,6 +16,7 @@ static int connected(sd_bus *bus, void *userdata)
 {
 	struct bus_api *api = userdata;
 
+	devices_start_all(api->devices, bus);
 	return keyringd_links_new(bus, api->issuer, &api->links);
 }
 

@@ -282,6 +282,14 @@ static void init_parameters(struct keyringd *k)
 	parameters->userdata = k;
 }
 
+static int open_devices(struct keyringd *k)
+{
+	_cleanup_(freep) char *program = NULL;
+	int r = devices_find_program(&program);
+
+	return r < 0 ? r : devices_new(k->event, k->state, k->config, program, &k->api.devices);
+}
+
 static int open_buses(struct keyringd *k)
 {
 	int r;
@@ -293,6 +301,8 @@ static int open_buses(struct keyringd *k)
 	r = bus_calls_init(&k->api.calls, &k->admission);
 	if (r >= 0)
 		r = bus_authority_new(k->api.calls.callers, &k->api.authority);
+	if (r >= 0)
+		r = open_devices(k);
 	if (r >= 0)
 		r = open_statistics(k);
 	if (r < 0)
@@ -447,6 +457,7 @@ struct keyringd *keyringd_free(struct keyringd *k)
 	k->notify = keyringd_notify_free(k->notify);
 	keyringd_direct_bus_free(k->direct_bus);
 	bus_connection_free(k->bus);
+	devices_free(k->api.devices);
 	bus_authority_free(k->api.authority);
 	bus_calls_done(&k->api.calls);
 	k->statistics = keyringd_statistics_free(k->statistics);

@@ -55,17 +55,33 @@ static int call_link(sd_bus *bus, const char *name, const char *method, sd_bus_m
 	return pass_on(bus, call, r, message);
 }
 
+static int new_unit_call(sd_bus *bus, const char *method, const char *link, sd_bus_message **ret)
+{
+	char unit[NAME_MAX_CHARS + sizeof("qkd-linkd@.service")];
+	int r = sd_bus_message_new_method_call(bus, ret, SYSTEMD_SERVICE, SYSTEMD_PATH,
+					       SYSTEMD_MANAGER, method);
+
+	snprintf(unit, sizeof(unit), "qkd-linkd@%s.service", link);
+	return r < 0 ? r : sd_bus_message_append(*ret, "ss", unit, "replace");
+}
+
 static int start_unit(sd_bus *bus, const char *link, sd_bus_message *message)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
-	char unit[NAME_MAX_CHARS + sizeof("qkd-linkd@.service")];
-	int r = sd_bus_message_new_method_call(bus, &call, SYSTEMD_SERVICE, SYSTEMD_PATH,
-					       SYSTEMD_MANAGER, "StartUnit");
+	int r = new_unit_call(bus, "StartUnit", link, &call);
 
-	snprintf(unit, sizeof(unit), "qkd-linkd@%s.service", link);
-	if (r >= 0)
-		r = sd_bus_message_append(call, "ss", unit, "replace");
 	return pass_on(bus, call, r, message);
+}
+
+int link_command_unit(sd_bus *bus, const char *method, const char *link,
+		      sd_bus_message_handler_t answered, void *userdata, sd_bus_slot **ret_slot)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *call = NULL;
+	int r = new_unit_call(bus, method, link, &call);
+
+	return r < 0 ? r
+		     : sd_bus_call_async(bus, ret_slot, call, answered, userdata,
+					 LINK_COMMAND_USEC);
 }
 
 /* NULL, and *ret_r is what answering came to. */

@@ -14,3 +14,8 @@ int link_command_start(struct keyringd_links *links, sd_bus_message *message);
 int link_command_stop(struct keyringd_links *links, sd_bus_message *message);
 /* ListLinks() -> aa{sv}: all properties of each linkd that answers in time. */
 int link_command_list(struct keyringd_links *links, sd_bus_message *message);
+
+/* method: StartUnit or StopUnit of systemd, for the link's unit. ret_slot NULL: the answer comes as
+ * long as the bus lasts. */
+int link_command_unit(sd_bus *bus, const char *method, const char *link,
+		      sd_bus_message_handler_t answered, void *userdata, sd_bus_slot **ret_slot);

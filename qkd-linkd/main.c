@@ -25,12 +25,19 @@ static void print_help(void)
 {
 	printf("Usage: qkd-linkd [--config=FILE | --standalone] [--SETTING=VALUE]...\n"
 	       "Agrees quantum keys with the peer site of one link.\n\n"
-	       "  --config=FILE          settings from a JSON file\n"
+	       "  --config=FILE          settings from a JSON file, the first that exists\n"
 	       "  --standalone           no bus and no qkd-keyringd, keys only into files\n"
 	       "  --check-config         check the settings, start nothing\n"
 	       "  --help, --version\n\n"
 	       "Settings, also members of the file:\n");
 	link_config_print_help(stdout);
+}
+
+/* The first that exists: a link's settings may be the administrator's or have come over D-Bus. */
+static void choose_file(struct command_line *line, const char *file)
+{
+	if (!line->file || (access(line->file, F_OK) < 0 && access(file, F_OK) == 0))
+		line->file = file;
 }
 
 /* Moves the --SETTING=VALUE words to the front of argv. False: all is done. */
@@ -52,7 +59,7 @@ static bool parse_command_line(int argc, char **argv, struct command_line *ret)
 		else if (str_equal(argv[i], "--standalone"))
 			ret->standalone = true;
 		else if (strncmp(argv[i], "--config=", strlen("--config=")) == 0)
-			ret->file = argv[i] + strlen("--config=");
+			choose_file(ret, argv[i] + strlen("--config="));
 		else
 			*words++ = argv[i];
 	}

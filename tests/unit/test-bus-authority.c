@@ -5,10 +5,10 @@
 #include <criterion/criterion.h>
 #include <grp.h>
 #include <signal.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "common/bus-authority.h"
+#include "tests/unit/support/private-bus.h"
 
 #define STRANGER     65534 /* nobody: the bus wants users that it can look up */
 #define SERVER_NAME  "org.qkd.Test"
@@ -22,53 +22,10 @@ static sd_event *event;
 static struct bus_callers *callers;
 static struct bus_authority *authority;
 static sd_bus *server, *polkit;
-static char address[256];
-static pid_t daemon_pid;
+static struct private_bus bus_daemon;
 static unsigned received, changes, asked;
 static int polkit_says;
 static char asked_action[64];
-
-/* dbus-daemon tells its address on a pipe. */
-static void start_bus_daemon(void)
-{
-	char config[] = "/tmp/qkd-test-authority-XXXXXX", argument[64], descriptor[48];
-	int fd = mkstemp(config), told[2];
-	ssize_t n;
-
-	dprintf(fd, "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>"
-		    "<auth>EXTERNAL</auth><policy context='default'><allow user='*'/>"
-		    "<allow send_destination='*' eavesdrop='true'/>"
-		    "<allow eavesdrop='true'/><allow own='*'/></policy></busconfig>");
-	close(fd);
-	cr_assert_eq(pipe(told), 0);
-	snprintf(argument, sizeof(argument), "--config-file=%s", config);
-	snprintf(descriptor, sizeof(descriptor), "--print-address=%d", told[1]);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		execlp("dbus-daemon", "dbus-daemon", "--nofork", "--nopidfile", argument,
-		       descriptor, NULL);
-		_exit(127);
-	}
-	close(told[1]);
-	n = read(told[0], address, sizeof(address) - 1);
-	cr_assert_gt(n, 1);
-	address[n - 1] = '\0';
-	close(told[0]);
-	unlink(config);
-}
-
-static sd_bus *connect_bus(const char *name)
-{
-	sd_bus *bus;
-
-	sd_bus_new(&bus);
-	sd_bus_set_address(bus, address);
-	sd_bus_set_bus_client(bus, true);
-	cr_assert_geq(sd_bus_start(bus), 0);
-	cr_assert_geq(sd_bus_request_name(bus, name, 0), 0);
-	cr_assert_geq(sd_bus_attach_event(bus, event, 0), 0);
-	return bus;
-}
 
 static int change(sd_bus_message *message, void *userdata, sd_bus_error *error)
 {
@@ -116,18 +73,18 @@ static const sd_bus_vtable polkit_vtable[] = {
 static void start_polkit(int says)
 {
 	polkit_says = says;
-	polkit = connect_bus("org.freedesktop.PolicyKit1");
+	polkit = private_bus_connect(&bus_daemon, event, "org.freedesktop.PolicyKit1");
 	sd_bus_add_object_vtable(polkit, NULL, "/org/freedesktop/PolicyKit1/Authority",
 				 "org.freedesktop.PolicyKit1.Authority", polkit_vtable, NULL);
 }
 
 static void set_up(void)
 {
-	start_bus_daemon();
+	private_bus_start(&bus_daemon);
 	cr_assert_geq(sd_event_new(&event), 0);
 	cr_assert_eq(bus_callers_new(&callers), 0);
 	cr_assert_eq(bus_authority_new(callers, &authority), 0);
-	server = connect_bus(SERVER_NAME);
+	server = private_bus_connect(&bus_daemon, event, SERVER_NAME);
 	sd_bus_add_object_vtable(server, NULL, OBJECT, SERVER_NAME, server_vtable, NULL);
 }
 
@@ -139,8 +96,7 @@ static void tear_down(void)
 	bus_authority_free(authority);
 	bus_callers_free(callers);
 	sd_event_unref(event);
-	kill(daemon_pid, SIGTERM);
-	waitpid(daemon_pid, NULL, 0);
+	private_bus_stop(&bus_daemon);
 }
 
 TestSuite(bus_authority, .init = set_up, .fini = tear_down);
@@ -152,7 +108,7 @@ static int call_once(uid_t uid)
 
 	if (uid != 0 && (setgroups(0, NULL) < 0 || setgid(uid) < 0 || setuid(uid) < 0))
 		return CHILD_FAILED;
-	if (sd_bus_new(&bus) < 0 || sd_bus_set_address(bus, address) < 0 ||
+	if (sd_bus_new(&bus) < 0 || sd_bus_set_address(bus, bus_daemon.address) < 0 ||
 	    sd_bus_set_bus_client(bus, true) < 0 || sd_bus_start(bus) < 0)
 		return CHILD_FAILED;
 	if (sd_bus_call_method(bus, SERVER_NAME, OBJECT, SERVER_NAME, "Change", &error, NULL, "s",

@@ -8,6 +8,7 @@
 #include "fake-issuer.h"
 #include "qkd-keyringd/bus-api.h"
 #include "qkd-keyringd/keyringd-bus.h"
+#include "tests/unit/support/private-bus.h"
 
 #define LINK_NAME "org.qkd.Link1.alice_bob"
 
@@ -16,48 +17,12 @@ static struct admission admission;
 static struct bus_api api;
 static struct bus_connection *keyringd;
 static sd_bus *linkd, *caller;
-static char address[256];
-static pid_t daemon_pid;
+static struct private_bus bus_daemon;
 static unsigned started, stopped;
-
-/* dbus-daemon tells its address on a pipe. */
-static void start_bus_daemon(void)
-{
-	char config[] = "/tmp/qkd-test-links-XXXXXX", argument[64], descriptor[48];
-	int fd = mkstemp(config), told[2];
-	ssize_t n;
-
-	dprintf(fd, "<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>"
-		    "<policy context='default'><allow send_destination='*' eavesdrop='true'/>"
-		    "<allow eavesdrop='true'/><allow own='*'/></policy></busconfig>");
-	close(fd);
-	cr_assert_eq(pipe(told), 0);
-	snprintf(argument, sizeof(argument), "--config-file=%s", config);
-	snprintf(descriptor, sizeof(descriptor), "--print-address=%d", told[1]);
-	daemon_pid = fork();
-	if (daemon_pid == 0) {
-		execlp("dbus-daemon", "dbus-daemon", "--nofork", "--nopidfile", argument,
-		       descriptor, NULL);
-		_exit(127);
-	}
-	close(told[1]);
-	n = read(told[0], address, sizeof(address) - 1);
-	cr_assert_gt(n, 1);
-	address[n - 1] = '\0';
-	close(told[0]);
-	unlink(config);
-}
 
 static sd_bus *connect_bus(void)
 {
-	sd_bus *bus;
-
-	sd_bus_new(&bus);
-	sd_bus_set_address(bus, address);
-	sd_bus_set_bus_client(bus, true);
-	cr_assert_geq(sd_bus_start(bus), 0);
-	cr_assert_geq(sd_bus_attach_event(bus, event, 0), 0);
-	return bus;
+	return private_bus_connect(&bus_daemon, event, NULL);
 }
 
 static int method_start(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -124,14 +89,14 @@ static void set_up(void)
 {
 	struct policy *policy;
 
-	start_bus_daemon();
+	private_bus_start(&bus_daemon);
 	sd_event_new(&event);
 	policy_new_default(&policy);
 	admission_init(&admission, NULL, policy);
 	api.site = "alice";
 	cr_assert_eq(bus_calls_init(&api.calls, &admission), 0);
 	cr_assert_eq(bus_authority_new(api.calls.callers, &api.authority), 0);
-	cr_assert_eq(keyringd_bus_new(event, address, &api, &keyringd), 0);
+	cr_assert_eq(keyringd_bus_new(event, bus_daemon.address, &api, &keyringd), 0);
 	run_until(is_serving);
 }
 
@@ -144,8 +109,7 @@ static void tear_down(void)
 	bus_calls_done(&api.calls);
 	admission_done(&admission);
 	sd_event_unref(event);
-	kill(daemon_pid, SIGTERM);
-	waitpid(daemon_pid, NULL, 0);
+	private_bus_stop(&bus_daemon);
 }
 
 TestSuite(keyringd_links, .init = set_up, .fini = tear_down);
@@ -313,6 +277,6 @@ Test(keyringd_links, goes_on_when_the_bus_daemon_dies)
 {
 	start_linkd();
 	run_until(sees_link);
-	kill(daemon_pid, SIGKILL);
+	kill(bus_daemon.pid, SIGKILL);
 	run_until(has_lost_the_bus);
 }
