@@ -22,6 +22,7 @@
 #define TRACK_BATCH        512 /* tags for each correction */
 #define TRACK_PHASE_GAIN   0.3
 #define TRACK_RATE_GAIN    0.02
+#define MAX_SLOT           0x1p60 /* no clock counts so far */
 
 void align_parameters_defaults(struct align_parameters *ret)
 {
@@ -207,6 +208,14 @@ static size_t tags_within(const struct align_parameters *p, const int64_t *tags,
 	return n;
 }
 
+static bool is_rising(const int64_t *tags, size_t count)
+{
+	for (size_t i = 1; i < count; i++)
+		if (tags[i] < tags[i - 1])
+			return false;
+	return tags[count - 1] > tags[0];
+}
+
 int align_acquire(const struct align_parameters *p, const int64_t *tags, size_t count,
 		  struct align *ret)
 {
@@ -218,6 +227,8 @@ int align_acquire(const struct align_parameters *p, const int64_t *tags, size_t 
 
 	if (n < ALIGN_MIN_TAGS)
 		return -EAGAIN;
+	if (!is_rising(tags, n))
+		return -EINVAL;
 	take_sample(tags, n, SPECTRUM_TAGS, &sample);
 	r = find_period(p, &sample, &period, &phase);
 	if (r < 0)
@@ -266,7 +277,9 @@ bool align_slot(struct align *align, int64_t tag, uint64_t *ret_slot)
 	double slot = nearbyint(since / align->period_ps);
 	double residue = since - slot * align->period_ps;
 
-	if (fabs(residue) > align->gate_ps || align->anchor_slot + (int64_t)slot < 0) {
+	double absolute = (double)align->anchor_slot + slot;
+
+	if (!(fabs(residue) <= align->gate_ps && absolute >= 0 && absolute < MAX_SLOT)) {
 		align->rejected++;
 		return false;
 	}

@@ -45,13 +45,14 @@ struct align {
 void align_parameters_defaults(struct align_parameters *ret);
 
 /*
- * From the first tags of a session, in order. -EAGAIN: too few to be certain, come with more;
- * -ENOENT: no offset fits, the pattern is another one, or the clock is further off.
+ * From the first tags of a session. -EAGAIN: too few to be certain, come with more; -EINVAL: not in
+ * order; -ENOENT: no offset fits, the pattern is another one, or the clock is further off.
  */
 int align_acquire(const struct align_parameters *parameters, const int64_t *tags, size_t count,
 		  struct align *ret);
 
-/* The slot of a tag; false when it lies outside the gate. Tags come in order. */
+/* The slot of a tag; false when it lies outside the gate. Tags come in order, others give slots out
+ * of order. */
 bool align_slot(struct align *align, int64_t tag, uint64_t *ret_slot);
 
 /* How much faster the receiver's clock runs, and what it shows at the transmitter's zero. */

@@ -49,7 +49,8 @@ struct loopback {
 	struct align_parameters align_parameters;
 	struct align align;
 	bool is_aligned;
-	int64_t *tags; /* of the pattern, until aligned */
+	uint64_t next_slot; /* at the receiver: two tags of one slot are noise */
+	int64_t *tags;      /* of the pattern, until aligned */
 	size_t tag_count;
 	struct sim_event *events;
 	struct detection *alice, *bob;
@@ -326,7 +327,11 @@ static bool receiver_slot(struct loopback *loopback, const struct sim_event *eve
 	*ret_slot = event->slot;
 	if (loopback->parameters.sync_slots == 0)
 		return true;
-	return align_slot(&loopback->align, event->tag_ps, ret_slot);
+	if (!align_slot(&loopback->align, event->tag_ps, ret_slot) ||
+	    *ret_slot < loopback->next_slot)
+		return false;
+	loopback->next_slot = *ret_slot + 1;
+	return true;
 }
 
 static int split_events(struct loopback *loopback, size_t count, size_t *ret_alice, size_t *ret_bob)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * qkd-distill: runs both ends of a distillation session in this process on simulated light, prints
- * what every block gave and what every stage cost, and draws it. For people who choose parameters
- * and for those who want to see what an eavesdropper does. Its keys go nowhere.
+ * qkd-distill: runs both ends of a distillation session in this process on simulated or recorded
+ * light, prints what every block gave and what every stage cost, and draws it. For people who
+ * choose parameters and for those who want to see what an eavesdropper does. Its keys go nowhere.
  */
 
 #include <getopt.h>
@@ -12,6 +12,7 @@
 #include "qkd-linkd/distill/cascade.h"
 #include "qkd-linkd/distill/loopback.h"
 #include "qkd-linkd/qkd-distill/distill-plot.h"
+#include "qkd-linkd/qkd-distill/tape.h"
 
 #define FIBRE_DB_KM 0.2
 
@@ -21,7 +22,9 @@ struct run {
 	double km;
 	unsigned long blocks;
 	uint64_t seed;
-	const char *plot;
+	const char *plot, *record, *replay;
+	struct tape *tape; /* of record or replay */
+	struct sim_optics *light;
 	struct loopback *loopback;
 	uint64_t last_slot;
 	struct distill_report bobs[DISTILL_PLOT_MAX_BLOCKS];
@@ -34,7 +37,7 @@ struct run {
 
 static const char usage[] =
 	"Usage: qkd-distill [OPTION]...\n"
-	"Distils key from simulated light, both ends in one process.\n\n"
+	"Distils key from simulated or recorded light, both ends in one process.\n\n"
 	"  -n, --blocks=N          blocks to run (default 3)\n"
 	"  -f, --frames=N          frames of 2^14 bits in a block (1..2048, default 2048)\n"
 	"  -d, --distance=KM       of fibre at 0.2 dB/km (default 20)\n"
@@ -48,6 +51,8 @@ static const char usage[] =
 	"  -r, --drift-ppm=X       of the receiver's clock (0)\n"
 	"  -s, --seed=N            of the simulation (1)\n"
 	"  -2, --both-directions   count what both ends say as leaked\n"
+	"  -w, --record=FILE       write the detections to it\n"
+	"  -l, --replay=FILE       take them from it instead of the simulation\n"
 	"  -p, --plot=FILE.svg     draw it\n"
 	"  -h, --help    -V, --version\n";
 
@@ -65,6 +70,8 @@ static const struct option options[] = {
 	{"drift-ppm", required_argument, NULL, 'r'},
 	{"seed", required_argument, NULL, 's'},
 	{"both-directions", no_argument, NULL, '2'},
+	{"record", required_argument, NULL, 'w'},
+	{"replay", required_argument, NULL, 'l'},
 	{"plot", required_argument, NULL, 'p'},
 	{"help", no_argument, NULL, 'h'},
 	{"version", no_argument, NULL, 'V'},
@@ -122,33 +129,53 @@ static bool take_number(struct run *run, int option, const char *text)
 	return false;
 }
 
+/* The option, or '?' after telling what is wrong with it. */
+static int take_option(struct run *run, int option)
+{
+	switch (option) {
+	case '?':
+		return option;
+	case 'p':
+		run->plot = optarg;
+		return option;
+	case 'w':
+		run->record = optarg;
+		return option;
+	case 'l':
+		run->replay = optarg;
+		return option;
+	case '2':
+		run->config.count_both_directions = true;
+		return option;
+	}
+	if (take_number(run, option, optarg))
+		return option;
+	fprintf(stderr, "qkd-distill: not a value for -%c: %s\n", option, optarg);
+	return '?';
+}
+
 /* 0: go on; 1: done; 2: wrong usage. */
 static int parse_options(struct run *run, int argc, char **argv)
 {
+	static const char letters[] = "n:f:d:e:c:m:t:b:i:o:r:s:2w:l:p:hV";
 	int option;
 
-	while ((option = getopt_long(argc, argv, "n:f:d:e:c:m:t:b:i:o:r:s:2p:hV", options, NULL)) >=
-	       0) {
+	while ((option = getopt_long(argc, argv, letters, options, NULL)) >= 0) {
 		if (option == 'h' || option == 'V') {
 			fputs(option == 'h' ? usage : "qkd-distill " QKD_VERSION "\n", stdout);
 			return 1;
 		}
-		if (option == 'p')
-			run->plot = optarg;
-		else if (option == '2')
-			run->config.count_both_directions = true;
-		else if (option == '?' || !take_number(run, option, optarg)) {
-			if (option != '?')
-				fprintf(stderr, "qkd-distill: not a value for -%c: %s\n", option,
-					optarg);
+		if (take_option(run, option) == '?')
 			return 2;
-		}
 	}
 	if (optind < argc) {
 		fprintf(stderr, "qkd-distill: unexpected argument %s\n", argv[optind]);
 		return 2;
 	}
-	return 0;
+	if (!run->record || !run->replay)
+		return 0;
+	fputs("qkd-distill: either --record or --replay\n", stderr);
+	return 2;
 }
 
 static double rate(uint64_t bits, uint64_t nsec)
@@ -240,9 +267,13 @@ static void print_total(struct run *run)
 	shannon = (double)total->sifted_bits * key_length_entropy(total->error_rate);
 	print_line("total", (double)total->announced / slots, total,
 		   shannon > 0 ? (double)total->leak_bits / shannon : 0, &total->times);
-	printf("%.3g s of light; %.4g Mbit/s of final key; theory for this block: %.4g Mbit/s\n",
-	       seconds, (double)total->key_bits / seconds / 1e6,
-	       distill_plot_theory(&run->optics, &run->config, run->km) / 1e6);
+	printf("%.3g s of light; %.4g Mbit/s of final key", seconds,
+	       (double)total->key_bits / seconds / 1e6);
+	if (run->replay)
+		puts("");
+	else
+		printf("; theory for this block: %.4g Mbit/s\n",
+		       distill_plot_theory(&run->optics, &run->config, run->km) / 1e6);
 	if (align)
 		printf("alignment: %lu tags accepted, %lu outside the gate\n", align->accepted,
 		       align->rejected);
@@ -261,9 +292,26 @@ static int plot(const struct run *run)
 	return fclose(file) != 0 && r >= 0 ? -errno : r;
 }
 
+/* Light for the loopback when it is recorded or comes from a recording. */
+static ssize_t draw(uint64_t end_slot, struct sim_event *ret_events, size_t max, void *userdata)
+{
+	struct run *run = userdata;
+	size_t count;
+	int r;
+
+	if (run->replay)
+		return tape_read(run->tape, ret_events, max);
+	count = sim_optics_draw(run->light, end_slot, ret_events, max);
+	r = tape_write(run->tape, ret_events, count);
+	return r < 0 ? r : (ssize_t)count;
+}
+
 static int run_blocks(struct run *run)
 {
-	static const struct loopback_handler handler = {.on_report = on_report};
+	const struct loopback_handler handler = {
+		.on_report = on_report,
+		.draw = run->tape ? draw : NULL,
+	};
 	_cleanup_(loopback_freep) struct loopback *loopback = NULL;
 	int r = loopback_new(&run->optics, &run->config, run->seed, &handler, run, &loopback);
 
@@ -273,9 +321,78 @@ static int run_blocks(struct run *run)
 	print_header();
 	r = loopback_run(loopback, run->blocks, UINT64_MAX);
 	print_total(run);
+	if (r == -ETIME && run->count > 0) /* the recording is over */
+		r = 0;
+	if (r >= 0 && run->record)
+		r = tape_flush(run->tape);
 	if (r >= 0 && run->plot)
 		r = plot(run);
 	return r;
+}
+
+static int start_record(struct run *run)
+{
+	struct recording_header header = {
+		.period_ps = run->optics.period_ps,
+		.sync_slots = run->optics.sync_slots,
+		.sync_seed = run->optics.sync_seed,
+		.intensities = run->optics.intensity_count,
+	};
+	int r = sim_optics_new(&run->optics, &run->light);
+
+	memcpy(header.mean_photons, run->optics.mean_photons, sizeof(header.mean_photons));
+	memcpy(header.probability, run->optics.probability, sizeof(header.probability));
+	if (r >= 0)
+		r = tape_new_record(run->record, &header, &run->tape);
+	if (r < 0)
+		fprintf(stderr, "qkd-distill: %s: %s\n", run->record, strerror(-r));
+	return r;
+}
+
+/* What the file says of its device replaces the options. */
+static int start_replay(struct run *run)
+{
+	struct key_length_source *source = &run->config.source;
+	struct recording_header header;
+	const char *what = NULL;
+	int r = tape_new_replay(run->replay, &header, &run->tape, &what);
+
+	if (r >= 0) {
+		run->optics.period_ps = header.period_ps;
+		run->optics.sync_slots = header.sync_slots;
+		run->optics.sync_seed = header.sync_seed;
+		source->intensity_count = header.intensities;
+		memcpy(source->mean_photons, header.mean_photons, sizeof(header.mean_photons));
+		memcpy(source->probability, header.probability, sizeof(header.probability));
+		run->config.bound = header.intensities == 3 ? DISTILL_BOUND_LIM
+							    : DISTILL_BOUND_WIESEMANN;
+		what = distill_config_fault(&run->config);
+		r = what ? -EINVAL : 0;
+	}
+	if (r < 0)
+		fprintf(stderr, "qkd-distill: %s: %s\n", run->replay, what ?: strerror(-r));
+	return r;
+}
+
+static int prepare(struct run *run)
+{
+	if (run->record)
+		return start_record(run);
+	return run->replay ? start_replay(run) : 0;
+}
+
+static void explain(const struct run *run, int error)
+{
+	if (run->replay && error == -ETIME)
+		fprintf(stderr, "qkd-distill: %s: too few detections for a block\n", run->replay);
+	else if (run->replay && error == -EBADMSG)
+		fprintf(stderr, "qkd-distill: %s: no detection at byte %lu\n", run->replay,
+			tape_offset(run->tape));
+	else
+		fprintf(stderr, "qkd-distill: %s\n",
+			error == -EAGAIN   ? "too little light to align the clocks"
+			: error == -ENOENT ? "no synchronisation pattern in the light"
+					   : strerror(-error));
 }
 
 int main(int argc, char **argv)
@@ -294,9 +411,13 @@ int main(int argc, char **argv)
 		fprintf(stderr, "qkd-distill: %s\n", what);
 		return 2;
 	}
-	r = run_blocks(&run);
-	if (r < 0)
-		fprintf(stderr, "qkd-distill: %s\n",
-			r == -EAGAIN ? "too little light to align the clocks" : strerror(-r));
+	r = prepare(&run);
+	if (r >= 0) {
+		r = run_blocks(&run);
+		if (r < 0)
+			explain(&run, r);
+	}
+	tape_free(run.tape);
+	sim_optics_free(run.light);
 	return r < 0;
 }

@@ -162,4 +162,29 @@ Test(align, what_cannot_be_aligned_is_told)
 	for (size_t i = 0; i < COUNT; i++)
 		tags[i] = at += (int64_t)prng_below(&prng, 200000);
 	cr_expect_eq(align_acquire(&p, tags, COUNT, &align), -ENOENT); /* noise */
+	tags[100] = tags[0] - 1;
+	cr_expect_eq(align_acquire(&p, tags, COUNT, &align), -EINVAL); /* out of order */
+	for (size_t i = 0; i < COUNT; i++)
+		tags[i] = 0;
+	cr_expect_eq(align_acquire(&p, tags, COUNT, &align), -EINVAL); /* a clock that stands */
+}
+
+/* Tags that pull the clock faster and faster, and then anything. */
+Test(align, a_hostile_clock_gets_no_slots_beyond_all_reason)
+{
+	struct align align = {.gate_ps = 400, .period_ps = 1000};
+	struct prng prng;
+	uint64_t slot;
+
+	prng_init(&prng, 1);
+	for (size_t i = 0; i < 2000000; i++) {
+		double ahead = align.anchor_ps + 1.4 * align.period_ps - 0.9 * align.gate_ps;
+		int64_t tag = align.anchor_tag + (int64_t)fmin(ahead, 1e6);
+
+		if (i > 1000000)
+			tag = (int64_t)(prng_next(&prng) >> 1) - (INT64_C(1) << 62);
+		if (align_slot(&align, tag, &slot))
+			cr_assert_lt(slot, UINT64_C(1) << 60);
+		cr_assert(isfinite(align.period_ps));
+	}
 }

@@ -10,6 +10,7 @@
 #include "common/prng.h"
 #include "qkd-linkd/distill/cascade.h"
 #include "qkd-linkd/distill/loopback.h"
+#include "qkd-linkd/distill/recording.h"
 
 #define MAX_BLOCKS 64
 
@@ -152,6 +153,90 @@ Test(distill, time_tags_of_a_clock_that_is_off_give_the_same_key_too)
 	cr_expect_geq(outcome.released[0], 3);
 	expect_equal_keys(&outcome, "off clock");
 	outcome_done(&outcome);
+}
+
+#define LIGHT_BYTES (4u << 20)
+
+/* Light that is recorded while it is drawn, or drawn from the record. */
+struct light {
+	struct sim_optics *optics; /* NULL: replay */
+	struct recording recording;
+	uint8_t *bytes;
+	size_t size, at;
+	struct secret *keys[2];
+};
+
+static ssize_t draw_light(uint64_t end_slot, struct sim_event *ret_events, size_t max,
+			  void *userdata)
+{
+	struct light *light = userdata;
+	size_t count = 0;
+
+	if (light->optics) {
+		uint8_t *to = light->bytes + light->size;
+
+		count = sim_optics_draw(light->optics, end_slot, ret_events, max);
+		cr_assert_leq(light->size + count * RECORDING_EVENT_MAX_BYTES, LIGHT_BYTES);
+		for (size_t i = 0; i < count; i++)
+			to = recording_put(&light->recording, &ret_events[i], to);
+		light->size = (size_t)(to - light->bytes);
+		return (ssize_t)count;
+	}
+	for (; count < max && light->at < light->size; count++) {
+		ssize_t used = recording_get(&light->recording, light->bytes + light->at,
+					     light->size - light->at, &ret_events[count]);
+
+		cr_assert_gt(used, 0);
+		light->at += (size_t)used;
+	}
+	return (ssize_t)count;
+}
+
+static void keep_key(enum wegman_carter_role end, uint32_t block, const struct secret *key,
+		     void *userdata)
+{
+	struct light *light = userdata;
+
+	if (end == WEGMAN_CARTER_ALICE && block == 0)
+		cr_assert_eq(secret_new_copy(key->bytes, key->size_bytes,
+					     &light->keys[light->optics == NULL]),
+			     0);
+}
+
+static void distil_light(struct light *light, const struct sim_optics_parameters *optics,
+			 const struct distill_config *config)
+{
+	static const struct loopback_handler recorder = {.on_key = keep_key, .draw = draw_light};
+	_cleanup_(loopback_freep) struct loopback *loopback = NULL;
+	struct recording_header header = {.intensities = 3};
+
+	recording_init(&light->recording, &header);
+	cr_assert_eq(loopback_new(optics, config, 3, &recorder, light, &loopback), 0);
+	cr_assert_eq(loopback_run(loopback, 1, UINT64_MAX), 0);
+}
+
+Test(distill, recorded_light_gives_the_key_that_it_gave_when_it_was_recorded)
+{
+	_cleanup_(sim_optics_freep) struct sim_optics *simulation = NULL;
+	struct sim_optics_parameters optics;
+	struct distill_config config;
+	struct light light = {.bytes = malloc(LIGHT_BYTES)};
+
+	cr_assert_not_null(light.bytes);
+	small_config(&optics, &config);
+	optics.sync_slots = 2000000;
+	optics.offset_ps = 1e9;
+	optics.drift = -1e-5;
+	cr_assert_eq(sim_optics_new(&optics, &simulation), 0);
+	light.optics = simulation;
+	distil_light(&light, &optics, &config);
+	light.optics = NULL;
+	distil_light(&light, &optics, &config);
+	cr_assert(light.keys[0] && light.keys[1]);
+	cr_expect(secret_equal(light.keys[0], light.keys[1]));
+	secret_free(light.keys[0]);
+	secret_free(light.keys[1]);
+	free(light.bytes);
 }
 
 Test(distill, two_decoys_and_large_blocks_give_key_by_lim_2014)
