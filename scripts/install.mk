@@ -44,5 +44,6 @@ install: programs
 	$(Q)$(INSTALL) -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/qkd-keyring \
 		README.md SECURITY.md LICENSE $(wildcard docs/*.md docs/*.json)
 	$(Q)$(INSTALL) -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/qkd-keyring/examples docs/examples/*.json
+	$(Q)$(INSTALL) -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/qkd-keyring/schema docs/schema/*.json
 	$(Q)if [ -n "$(wildcard docs/dbus/*.xml)" ]; then $(INSTALL) -D -m 0644 \
 		-t $(DESTDIR)$(PREFIX)/share/dbus-1/interfaces $(wildcard docs/dbus/*.xml); fi
