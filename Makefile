@@ -11,7 +11,7 @@ SANITIZE    ?=
 V           ?=
 
 LIBEXECDIR  := $(PREFIX)/libexec/qkd
-PACKAGES    := libsystemd jansson libcurl libcrypto libssl libkeyutils
+PACKAGES    := libsystemd jansson libcurl libcrypto libssl libkeyutils libnl-3.0
 
 CC          ?= gcc
 CFLAGS      ?= -O2 -g
@@ -42,13 +42,14 @@ LINKD       := $(filter-out %/main.c,$(wildcard qkd-linkd/*.c qkd-linkd/*/*.c))
 KEYRINGD    := $(filter-out %/main.c,$(wildcard qkd-keyringd/*.c))
 QKDCTL      := $(filter-out %/main.c,$(wildcard keyring-helpers/qkdctl/*.c))
 METRICS     := $(filter-out %/main.c,$(wildcard keyring-helpers/qkd-metrics/*.c))
+XFRMD       := $(filter-out %/main.c,$(wildcard keyring-helpers/qkd-xfrmd/*.c))
 REQUESTKEY  := $(filter-out %/main.c,$(wildcard keyring-helpers/qkd-request-key/*.c))
 
 objects      = $(patsubst %.c,$(B)/%.o,$(1))
 LIBS        := $(B)/libcommon.a $(B)/libdrivers.a $(B)/liblinkd.a $(B)/libkeyringd.a \
-	       $(B)/libqkdctl.a $(B)/libmetrics.a $(B)/librequestkey.a
+	       $(B)/libqkdctl.a $(B)/libmetrics.a $(B)/libxfrmd.a $(B)/librequestkey.a
 PROGRAMS    := $(B)/bin/qkd-linkd $(B)/bin/qkd-distill $(B)/bin/qkd-keyringd $(B)/bin/qkdctl $(B)/bin/qkd-metrics \
-	       $(B)/bin/qkd-request-key
+	       $(B)/bin/qkd-xfrmd $(B)/bin/qkd-request-key
 UNIT_TESTS  := $(patsubst tests/unit/%.c,$(B)/tests/unit/%,$(wildcard tests/unit/test-*.c))
 FUZZ        := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz-*.c))
 SUPPORT     := $(wildcard tests/unit/support/*.c tests/explore/explore-*.c tests/explore/sync-*.c)
@@ -72,6 +73,7 @@ $(B)/liblinkd.a:      $(call objects,$(LINKD))
 $(B)/libkeyringd.a:   $(call objects,$(KEYRINGD))
 $(B)/libqkdctl.a:     $(call objects,$(QKDCTL))
 $(B)/libmetrics.a:    $(call objects,$(METRICS))
+$(B)/libxfrmd.a:      $(call objects,$(XFRMD))
 $(B)/librequestkey.a: $(call objects,$(REQUESTKEY))
 $(B)/libsupport.a:    $(call objects,$(SUPPORT))
 
@@ -79,6 +81,7 @@ $(B)/bin/qkd-linkd:    $(B)/qkd-linkd/main.o $(B)/liblinkd.a $(B)/libdrivers.a $
 $(B)/bin/qkd-distill:  $(B)/qkd-linkd/qkd-distill/main.o $(B)/liblinkd.a $(B)/libdrivers.a $(B)/libcommon.a
 $(B)/bin/qkd-keyringd: $(B)/qkd-keyringd/main.o $(B)/libkeyringd.a $(B)/libcommon.a
 $(B)/bin/qkdctl:       $(B)/keyring-helpers/qkdctl/main.o $(B)/libqkdctl.a $(B)/libcommon.a
+$(B)/bin/qkd-xfrmd:    $(B)/keyring-helpers/qkd-xfrmd/main.o $(B)/libxfrmd.a $(B)/libcommon.a
 $(B)/bin/qkd-metrics:  $(B)/keyring-helpers/qkd-metrics/main.o $(B)/libmetrics.a $(B)/libcommon.a
 
 %.a:

@@ -39,3 +39,10 @@
 #define EVENT_PATH_UNEQUAL    "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e53"
 #define EVENT_DEVICE_ADDED    "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e46"
 #define EVENT_DEVICE_REMOVED  "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e47"
+
+/* qkd-xfrmd: ...1eXX from 70 */
+#define EVENT_XFRM_SECURED "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e70"
+#define EVENT_XFRM_BLOCKED "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e71"
+#define EVENT_XFRM_NO_KEY  "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e72"
+#define EVENT_XFRM_SILENT  "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e73"
+#define EVENT_XFRM_FAILED  "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e74"

@@ -17,13 +17,14 @@ endef
 
 install: programs
 	$(call say,INST,$(PREFIX)/sbin)
-	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/bin/qkd-linkd $(B)/bin/qkd-keyringd
+	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(PREFIX)/sbin $(B)/bin/qkd-linkd $(B)/bin/qkd-keyringd $(B)/bin/qkd-xfrmd
 	$(call say,INST,$(PREFIX)/bin)
 	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(B)/bin/qkdctl $(B)/bin/qkd-distill
 	$(call say,INST,$(LIBEXECDIR))
 	$(Q)$(INSTALL) -D -m 0755 -t $(DESTDIR)$(LIBEXECDIR) $(B)/bin/qkd-request-key $(B)/bin/qkd-metrics
 	$(call put,0644,systemd/qkd-keyringd.service,$(UNITDIR)/qkd-keyringd.service)
 	$(call put,0644,systemd/qkd-linkd@.service,$(UNITDIR)/qkd-linkd@.service)
+	$(call put,0644,systemd/qkd-xfrmd.service,$(UNITDIR)/qkd-xfrmd.service)
 	$(call put,0644,systemd/qkd-metrics.socket,$(UNITDIR)/qkd-metrics.socket)
 	$(call put,0644,systemd/qkd-metrics@.service,$(UNITDIR)/qkd-metrics@.service)
 	$(call put,0644,systemd/qkd-keyring.sysusers,$(PREFIX)/lib/sysusers.d/qkd-keyring.conf)
