@@ -2,16 +2,16 @@
 /*
  * The real storage: files below one directory descriptor.
  *
- * Every name is resolved by openat2(2) beneath the root and without symbolic links, so that nobody
- * who can write to a parent directory leads us elsewhere. A handle is the file descriptor.
+ * Every name is resolved part by part beneath the root and without symbolic links, so that nobody
+ * who can write to a parent directory leads us elsewhere. openat2(2) would do it in one call, but
+ * the units' RestrictSUIDSGID= makes it fail, as a filter cannot see the mode in its argument. A
+ * handle is the file descriptor.
  */
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 
 #include "common/storage.h"
 
@@ -45,19 +45,15 @@ static bool name_is_valid(const char *name)
 	       (!slash || part_is_valid(name, (size_t)(slash - name)));
 }
 
-static int open_beneath(int root_fd, const char *name, int flags, mode_t mode)
+/* One part of a name, which is no symbolic link. */
+static int open_part(int directory_fd, const char *part, int flags, mode_t mode)
 {
-	const struct open_how how = {
-		.flags = (uint64_t)(flags | O_CLOEXEC | O_NOFOLLOW),
-		.mode = mode,
-		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS,
-	};
-	long fd;
+	int fd;
 
 	do
-		fd = syscall(SYS_openat2, root_fd, name, &how, sizeof(how));
+		fd = openat(directory_fd, part, flags | O_CLOEXEC | O_NOFOLLOW, mode);
 	while (fd < 0 && errno == EINTR);
-	return fd < 0 ? -errno : (int)fd;
+	return fd < 0 ? -errno : fd;
 }
 
 /* The directory that name is in; *ret_last points into name. */
@@ -73,19 +69,27 @@ static int open_parent(struct storage *storage, const char *name, const char **r
 		parent[slash - name] = '\0';
 	}
 	*ret_last = slash ? slash + 1 : name;
-	return open_beneath(root_of(storage), parent, O_PATH | O_DIRECTORY, 0);
+	return open_part(root_of(storage), parent, O_PATH | O_DIRECTORY, 0);
+}
+
+static int open_name(struct storage *storage, const char *name, int flags, mode_t mode)
+{
+	_cleanup_(closep) int parent_fd = -1;
+	const char *last;
+
+	parent_fd = open_parent(storage, name, &last);
+	if (parent_fd < 0)
+		return parent_fd;
+	return open_part(parent_fd, last, flags, mode);
 }
 
 static int directory_open(struct storage *storage, const char *name, int flags)
 {
 	int mode = flags & STORAGE_WRITE ? O_RDWR : O_RDONLY, fd;
 
-	if (!name_is_valid(name))
-		return -EINVAL;
 	if (flags & STORAGE_WRITE && flags & STORAGE_CREATE)
 		mode |= O_CREAT | (flags & STORAGE_EXCLUSIVE ? O_EXCL : 0);
-	fd = open_beneath(root_of(storage), name, mode | O_NOCTTY | O_NONBLOCK,
-			  mode & O_CREAT ? 0600 : 0);
+	fd = open_name(storage, name, mode | O_NOCTTY | O_NONBLOCK, mode & O_CREAT ? 0600 : 0);
 	/* After a failed fsync(2) the page cache may hold as clean what the disk never got. Only
 	 * for recovery, because dropping the cache starts writeback, and a sync elsewhere waits for
 	 * it. */
@@ -226,9 +230,9 @@ static int directory_make_directory(struct storage *storage, const char *name)
 
 static int open_directory(struct storage *storage, const char *name)
 {
-	if (!str_equal(name, ".") && !name_is_valid(name))
-		return -EINVAL;
-	return open_beneath(root_of(storage), name, O_RDONLY | O_DIRECTORY, 0);
+	if (str_equal(name, "."))
+		return open_part(root_of(storage), name, O_RDONLY | O_DIRECTORY, 0);
+	return open_name(storage, name, O_RDONLY | O_DIRECTORY, 0);
 }
 
 static int directory_sync_directory(struct storage *storage, const char *name)
