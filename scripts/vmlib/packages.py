@@ -74,7 +74,7 @@ def deliver(machine):
 
 def install_on(machine):
     deliver(machine)
-    machine.run("apt-get install --quiet --yes ./*.deb", seconds=INSTALL_SEC)
+    machine.run("apt-get install --quiet --yes --reinstall ./*.deb", seconds=INSTALL_SEC)
 
 
 def install(machines):
