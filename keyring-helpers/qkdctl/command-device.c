@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
-/* qkdctl device list. */
+/* qkdctl device list, add and remove. */
 
 #include "commands.h"
+#include "ctl-settings.h"
 #include "ctl-table.h"
 
 static const struct ctl_column device_columns[] = {
@@ -47,4 +48,48 @@ int command_device_list(struct ctl *ctl)
 	ctl_table_print_fitted(devices, device_columns, ELEMENTSOF(device_columns), &terminal,
 			       stdout);
 	return EXIT_SUCCESS;
+}
+
+static int print_done(const struct ctl *ctl, const char *link, const char *verb)
+{
+	_cleanup_(json_decrefp) json_t *document = NULL;
+
+	if (!ctl->json)
+		return EXIT_SUCCESS;
+	document = json_pack("{s:s,s:s}", "link", link, "requested", verb);
+	return document && ctl_print_json(document) >= 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int command_device_add(struct ctl *ctl)
+{
+	_cleanup_(json_decrefp) json_t *settings = NULL;
+	json_free_t wiping_free;
+	char *document;
+	const char *link = ctl->words[0], *wrong;
+	int r;
+
+	wrong = ctl_settings_parse(ctl->words + 1, ctl->word_count - 1, &settings);
+	if (wrong) {
+		ctl_tell_error(wrong, "expected SETTING=VALUE, each once",
+			       "qkdctl device add --help; man qkd-link.json for the settings");
+		return CTL_EXIT_USAGE;
+	}
+	document = json_dumps(settings, 0);
+	if (!document) {
+		ctl_tell_error(ctl->what, strerror(ENOMEM), NULL);
+		return EXIT_FAILURE;
+	}
+	json_get_alloc_funcs(NULL, &wiping_free);
+	r = ctl_call(ctl, "AddDevice", CTL_LINK_USEC, NULL, "ss", link, document);
+	wiping_free(document);
+	return r < 0 ? EXIT_FAILURE : print_done(ctl, link, "add");
+}
+
+int command_device_remove(struct ctl *ctl)
+{
+	const char *link = ctl->words[0];
+
+	if (ctl_call(ctl, "RemoveDevice", CTL_LINK_USEC, NULL, "s", link) < 0)
+		return EXIT_FAILURE;
+	return print_done(ctl, link, "remove");
 }

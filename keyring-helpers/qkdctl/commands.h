@@ -13,6 +13,8 @@ int command_key_get(struct ctl *ctl);
 int command_link_start(struct ctl *ctl);
 int command_link_stop(struct ctl *ctl);
 int command_device_list(struct ctl *ctl);
+int command_device_add(struct ctl *ctl);
+int command_device_remove(struct ctl *ctl);
 int command_link_set(struct ctl *ctl);
 int command_set(struct ctl *ctl);
 int command_stats(struct ctl *ctl);

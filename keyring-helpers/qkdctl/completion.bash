@@ -42,7 +42,9 @@ _qkdctl() {
 		"link set "*" "*) ;;
 		"link set "*) words=$(_qkdctl_names parameter link set "${command[2]}") ;;
 		set) words=$(_qkdctl_names parameter set) ;;
-		device) words="list" ;;
+		device) words="list add remove" ;;
+		"device add "*) words="peer= device= listen= peer_address= keys_per_transaction= consumer=" ;;
+		"device remove") words=$(_qkdctl_names link status) ;;
 		monitor) words="--interval" ;;
 		log) words="$(_qkdctl_names link status) --follow --key --explain" ;;
 		graph) words="--svg" ;;

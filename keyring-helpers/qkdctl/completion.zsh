@@ -33,9 +33,13 @@ _qkdctl_link() {
 }
 
 _qkdctl_device() {
-	local -a commands=("list:the devices of this site's links")
-	_arguments -C '1: :->command' $common
-	[[ $state != command ]] || _describe command commands
+	local -a commands=("list:the devices of this site's links" 'add:a link more'
+		'remove:take such a link away')
+	_arguments -C '1: :->command' '2: :->link' '*:setting:' $common
+	case $state in
+	command) _describe command commands ;;
+	link) [[ $line[1] != remove ]] || _qkdctl_names link status ;;
+	esac
 }
 
 _qkdctl() {

@@ -4,6 +4,7 @@
 #include "ctl-command.h"
 
 #include "commands.h"
+#include "ctl-settings.h"
 
 const struct ctl_option_info ctl_options[CTL_OPTION_COUNT_] = {
 	[CTL_OPTION_SITE] = {"site", "SITE",
@@ -45,6 +46,10 @@ const struct ctl_command ctl_commands[] = {
 	 "the same for those of qkd-keyringd", command_set},
 	{"device", "list", "", 0, 0, 0, CTL_NEEDS_BUS, "the devices of this site's links",
 	 command_device_list},
+	{"device", "add", "LINK SETTING=VALUE...", 2, CTL_SETTINGS_MAX + 1, 0, CTL_NEEDS_KEYRINGD,
+	 "a link more, until it is removed", command_device_add},
+	{"device", "remove", "LINK", 1, 1, 0, CTL_NEEDS_KEYRINGD, "take such a link away",
+	 command_device_remove},
 	{"graph", NULL, "", 0, 0, BIT(SVG), CTL_NEEDS_BUS,
 	 "the network around this site, for graphviz", command_graph},
 	{"stats", NULL, "", 0, 0, BIT(FILTER) | BIT(EXCLUDE) | BIT(FOLLOW) | BIT(INTERVAL),

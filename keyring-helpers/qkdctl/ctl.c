@@ -35,6 +35,9 @@ static const char *advice_for(const char *name)
 		{"org.qkd.Error.NoSuchParameter", "the command without a value, which lists them"},
 		{"org.qkd.Error.NeedsRestart",
 		 "the configuration file, then systemctl restart; see qkd-configuration(7)"},
+		{"org.qkd.Error.DeviceExists", "qkdctl device list; qkdctl device remove"},
+		{"org.qkd.Error.NoSuchDevice",
+		 "qkdctl link stop: the administrator's files in /etc/qkd/links.d stay"},
 		{"org.qkd.Error.Quota", "later: collect or destroy the keys that are reserved"},
 	};
 

@@ -124,6 +124,7 @@ def write_site(topology, site):
     for policy in glob.glob(f"{sites.TOP}/systemd/*.conf"):
         if os.path.basename(policy).startswith("org.qkd"):
             _copy(policy, f"{directory}/{os.path.basename(policy)}")
+    _copy(f"{sites.TOP}/systemd/qkd-keyring.catalog", f"{directory}/qkd-keyring.catalog")
     for name, mode in (("ca.pem", 0o644), (f"{site}.pem", 0o644), (f"{site}.key", 0o640)):
         _copy(f"{PKI}/{name}", f"{directory}/qkd/tls/{name}", mode, gid)
     _write(f"{directory}/qkd/keyringd.json", _json(keyringd(topology, site)))
