@@ -15,7 +15,8 @@ import xml.etree.ElementTree as tree
 
 BUILD = os.environ.get("QKD_BUILD", "build")
 # Pages that describe a program's options, besides its own.
-SETTINGS = {"qkd-linkd": ["qkd-link.json.5"], "qkd-keyringd": ["qkd-keyringd.json.5"]}
+SETTINGS = {"qkd-linkd": ["qkd-link.json.5"], "qkd-keyringd": ["qkd-keyringd.json.5"],
+            "qkd-xfrmd": ["qkd-xfrmd.json.5"]}
 # No command line of its own: the kernel calls it.
 WITHOUT_HELP = {"qkd-request-key"}
 COMPLETIONS = ("completion.bash", "completion.zsh")
