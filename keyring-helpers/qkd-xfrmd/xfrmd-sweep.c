@@ -19,6 +19,9 @@ static void on_report(const struct xfrm_report *report, void *userdata)
 {
 	struct sweep *sweep = userdata;
 
+	/* With SPI 0 it is the kernel's note that somebody waits, which nobody can delete. */
+	if (report->type == XFRM_REPORT_SA && report->spi == 0)
+		return;
 	if (xfrmd_reqid_is_ours(report->reqid) && !sweep->keep(report, sweep->userdata) &&
 	    sweep->count < SWEEP_MAX)
 		sweep->found[sweep->count++] = *report;
