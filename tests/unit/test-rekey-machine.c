@@ -134,6 +134,21 @@ Test(rekey_machine, is_secured_soon_after_a_reboot_of_either_end)
 	}
 }
 
+Test(rekey_machine, takes_the_next_offer_for_a_confirmation_that_was_lost)
+{
+	begin(3, 60, 5);
+	rekey_pair_run(&pair, SECONDS(1));
+	pair.drop = REKEY_CONFIRM;
+	rekey_pair_run(&pair, SECONDS(30));
+	cr_assert_geq(follower->renewed, 8);
+	cr_assert_eq(rekey_pair_lost(&pair), 0);
+	pair.drop = REKEY_DONE;
+	rekey_pair_run(&pair, SECONDS(30));
+	cr_assert_eq(rekey_pair_lost(&pair), 0);
+	cr_assert_eq(leader->blocked + follower->blocked, 0);
+	end();
+}
+
 Test(rekey_machine, keeps_old_keys_in_use_while_the_ends_cannot_talk)
 {
 	begin(3, 60, 5);

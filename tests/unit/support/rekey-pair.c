@@ -80,7 +80,7 @@ static void send_datagram(const uint8_t bytes[static REKEY_MESSAGE_BYTES], void 
 	struct rekey_pair *pair = side->pair;
 
 	memcpy(pair->last[side->end].bytes, bytes, REKEY_MESSAGE_BYTES);
-	if (pair->cut || next_random(pair) % 100 < pair->loss_percent)
+	if (pair->cut || next_random(pair) % 100 < pair->loss_percent || bytes[5] == pair->drop)
 		return;
 	rekey_pair_put(pair, side->end == PAIR_LEADER ? PAIR_FOLLOWER : PAIR_LEADER, bytes);
 }

@@ -50,6 +50,7 @@ struct rekey_pair {
 	size_t in_flight_count;
 	struct rekey_pair_datagram last[2]; /* sent by each end */
 	unsigned loss_percent;
+	enum rekey_message_type drop; /* all of these are lost; 0: none */
 	uint64_t delay_max_usec, fetch_usec;
 	bool no_keys, cut;
 	uint8_t used_keys[PAIR_MAX_KEYS][SA_DERIVE_KEY_BYTES]; /* of outbound associations */
