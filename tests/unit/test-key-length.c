@@ -171,6 +171,48 @@ Test(key_length, more_errors_in_the_test_basis_never_give_more_key)
 	expect_errors_cost(&one_decoy);
 }
 
+static double length_of_counts(const struct key_length_source *source,
+			       const struct key_length_counts *counts)
+{
+	struct key_length_bounds b;
+
+	if (source->intensity_count == 3)
+		key_length_lim(source, counts, leak(counts), EPS_SEC, EPS_COR, &b);
+	else
+		key_length_wiesemann(source, counts, leak(counts), EPS_SEC, EPS_COR, &b);
+	return b.length;
+}
+
+/* As many more of each intensity, with the same error rates. */
+static void expect_detections_pay(const struct key_length_source *source)
+{
+	double last_tests = 0, last_key = 0;
+
+	for (double more = 1; more < 1000; more *= 1.5) {
+		struct key_length_counts tests = expected_counts(source, &lim_channel), key = tests;
+		double length;
+
+		for (unsigned i = 0; i < 3; i++) {
+			tests.n_z[i] *= more;
+			tests.m_z[i] *= more;
+			key.n_x[i] *= more;
+			key.m_x[i] *= more;
+		}
+		length = length_of_counts(source, &tests);
+		cr_expect_geq(length, last_tests, "%g times the tests", more);
+		last_tests = length;
+		length = length_of_counts(source, &key);
+		cr_expect_gt(length, last_key, "%g times the key", more);
+		last_key = length;
+	}
+}
+
+Test(key_length, more_detections_in_either_basis_never_give_less_key)
+{
+	expect_detections_pay(&two_decoys);
+	expect_detections_pay(&one_decoy);
+}
+
 /* The bound must stay below what is true: the model's own single photons and their errors. */
 Test(key_length, bounds_of_wiesemann_2024_lie_below_the_models_single_photons_and_approach_them)
 {
@@ -203,6 +245,13 @@ Test(key_length, tomamichel_2012_follows_its_equation_and_is_monotonic)
 	cr_expect_eq(key_length_tomamichel(1e6, 1e5, 0.02, 1.6e5, EPS_SEC, EPS_COR), expected);
 	for (double k = 1000; k < 1e6; k *= 2) {
 		double length = key_length_tomamichel(1e6, k, 0.02, 1.6e5, EPS_SEC, EPS_COR);
+
+		cr_expect_gt(length, last);
+		last = length;
+	}
+	last = 0;
+	for (double n = 1e5; n < 1e8; n *= 2) {
+		double length = key_length_tomamichel(n, 1e5, 0.02, 0.16 * n, EPS_SEC, EPS_COR);
 
 		cr_expect_gt(length, last);
 		last = length;

@@ -123,8 +123,23 @@ Test(sim_optics, an_eavesdropper_raises_the_error_rate_as_computed)
 		  expected.error_rate);
 }
 
+/* Which detections the dead time swallows has nothing to do with what they would have been. */
+static void expect_shares_and_error_rates(const struct sim_optics_parameters *p,
+					  const struct tally *tally)
+{
+	for (unsigned i = 0; i < p->intensity_count; i++) {
+		struct sim_expectation expected;
+
+		sim_optics_expect(p, i, &expected);
+		expect_share("share of an intensity", tally->per_intensity[i], tally->events,
+			     p->probability[i] * expected.gain / sim_optics_mean_gain(p));
+		expect_share("error rate", tally->errors[i], tally->matched[i],
+			     expected.error_rate);
+	}
+}
+
 /* The count of a renewal process with dead time k has variance N Q(1-Q)/(1+kQ)^3 (Cox 1962). */
-Test(sim_optics, dead_time_divides_the_gain_by_one_plus_k_times_itself)
+Test(sim_optics, dead_time_divides_the_gain_by_one_plus_k_times_itself_and_leaves_the_errors)
 {
 	static const uint32_t dead[] = {1, 10, 100, 10000};
 	static const double losses[] = {0, 4, 20};
@@ -148,6 +163,7 @@ Test(sim_optics, dead_time_divides_the_gain_by_one_plus_k_times_itself)
 		cr_expect(fabs((double)tally.events - mean) <= 4 * sigma,
 			  "dead %u loss %.0f: %lu, expected %.1f +- %.1f", p.dead_gates, p.loss_db,
 			  tally.events, mean, sigma);
+		expect_shares_and_error_rates(&p, &tally);
 	}
 }
 
