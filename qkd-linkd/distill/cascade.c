@@ -13,17 +13,16 @@
 /*
  * Sizes up to an error rate. From 0.9 % on they are those of arXiv:1407.3257, Table 3, for n =
  * 2^14, or within 0.001 of their efficiency with fewer round trips; k1 is near 0.73 divided by the
- * rate (same paper, section 4). Rows below that come from our own sweep of all powers of two, 600
- * frames each (efficiency there: 1.16 at 0.05 %, 1.09 at 0.1 %, 1.064 at 0.2 %, 1.046 at 0.5
- * %, 1.039 at 0.8 %).
+ * rate (same paper, section 4). Rows below that come from our own sweep of all powers of two
+ * (`bench-distill --sweep`, docs/distillation.md).
  */
 static const struct {
 	double up_to;
 	uint8_t k1_log2, k2_log2, k3_log2;
 } sizes[] = {
-	{0.0015, 10, 12, 13}, {0.0025, 9, 11, 13}, {0.0055, 8, 11, 13},
-	{0.0090, 7, 10, 13},  {0.0120, 7, 9, 12},  {0.0175, 6, 9, 12},
-	{0.0360, 5, 8, 12},   {0.0640, 4, 8, 12},  {0.5000, 3, 8, 12},
+	{0.0007, 11, 12, 13}, {0.0015, 10, 12, 13}, {0.0025, 9, 11, 13}, {0.0045, 8, 11, 13},
+	{0.0055, 8, 10, 13},  {0.0090, 7, 10, 13},  {0.0120, 7, 9, 12},  {0.0175, 6, 9, 12},
+	{0.0360, 5, 8, 12},   {0.0640, 4, 8, 12},   {0.5000, 3, 8, 12},
 };
 
 void cascade_plan_of(unsigned k1_log2, unsigned k2_log2, unsigned k3_log2, struct cascade_plan *ret)
