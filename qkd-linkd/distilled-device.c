@@ -379,6 +379,7 @@ static int open_distillation(struct distilled_device *d, uint32_t key_bits,
 		.key_bits = key_bits,
 		.block_frames = (unsigned)settings->block_frames,
 		.window = (unsigned)settings->window,
+		.count_both_directions = settings->count_both_directions,
 		.secret_path = settings->secret_path,
 		.storage = settings->storage,
 	};

@@ -15,6 +15,7 @@ struct distilled_device_settings {
 	struct storage *storage; /* borrowed: the link's directory, for the authentication key */
 	const char *secret_path; /* the first one; NULL is an error */
 	uint64_t block_frames, window;
+	bool count_both_directions; /* as leaked */
 };
 
 struct distilled_device_peer {

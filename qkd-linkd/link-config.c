@@ -136,6 +136,9 @@ static const struct config_setting settings[] = {
 	{SETTING("distill.window", CONFIG_UINT, distill_window), .min = 1,
 	 .max = DISTILL_MAX_WINDOW, .argument = "BLOCKS",
 	 .help = "distilled at the same time (default 2)"},
+	{SETTING("distill.count_both_directions", CONFIG_BOOL, distill_count_both),
+	 .argument = "BOOL",
+	 .help = "count what both ends say in reconciliation as leaked (default false)"},
 	{CHANGES("log_level", CONFIG_CHOICE, log_level), .choices = log_levels, .argument = "LEVEL",
 	 .help = "emerg ... err, warning, notice, info, debug (default info)"},
 };

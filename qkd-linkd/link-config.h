@@ -23,6 +23,7 @@ struct link_config {
 	char *distill_secret; /* the first authentication secret, for devices that yield detections
 			       */
 	uint64_t distill_frames, distill_window;
+	bool distill_count_both;
 	int consumer;  /* enum link_consumer */
 	int log_level; /* as syslog(3) */
 	bool kernel_shared, confirm;

@@ -123,6 +123,7 @@ static void fill_config(struct distill_config *config, const struct link_distill
 	memcpy(config->source.probability, source->probability, sizeof(source->probability));
 	config->block_frames = settings->block_frames;
 	config->window = settings->window;
+	config->count_both_directions = settings->count_both_directions;
 }
 
 int link_distill_new(sd_event *event, const struct link_distill_settings *settings,

@@ -26,6 +26,7 @@ struct link_distill_settings {
 	struct detection_source source;
 	uint32_t key_bits;
 	unsigned block_frames, window;
+	bool count_both_directions;
 	const char *secret_path; /* the provisioned first secret */
 	struct storage *storage; /* borrowed: what it has become is kept in "authentication" */
 };

@@ -208,6 +208,7 @@ static int open_device(struct link *link, const struct link_device_handler *hand
 		.secret_path = link->config->distill_secret,
 		.block_frames = link->config->distill_frames,
 		.window = link->config->distill_window,
+		.count_both_directions = link->config->distill_count_both,
 	};
 	int r = link_device_new(link->event, link->config->device, link->config->runtime,
 				&distillation, handler, link, &link->device);

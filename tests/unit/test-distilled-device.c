@@ -10,7 +10,7 @@
 #include "qkd-linkd/distill/wegman-carter.h"
 #include "qkd-linkd/distilled-device.h"
 
-#define PATIENCE_USEC (30 * USEC_PER_SEC)
+#define PATIENCE_USEC (60 * USEC_PER_SEC)
 #define KEYS          100
 #define LIGHT         "&distance=0&key_basis=0.5&dead_nsec=0&pace=1000&offset_usec=500&drift_ppm=-7&seed=7"
 

@@ -68,7 +68,9 @@ Test(link_config, the_least_configuration_has_the_documented_defaults)
 	cr_expect_eq(config->deposit_cap, 1024u);
 	cr_expect_eq(config->store_limit_keys, 1048576u);
 	cr_expect_eq(config->consumer, LINK_CONSUMER_KEYRING);
-	cr_expect_not(config->confirm || config->kernel_shared);
+	cr_expect_eq(config->distill_frames, 2048u);
+	cr_expect_eq(config->distill_window, 2u);
+	cr_expect_not(config->confirm || config->kernel_shared || config->distill_count_both);
 	cr_expect_str_eq(config->home, "/var/lib/qkd");
 	cr_expect_str_eq(config->bus, "none");
 }
