@@ -14,7 +14,7 @@ _qkdctl_command() { # the words before the cursor that are no options
 	command=()
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		case ${COMP_WORDS[i]} in
-		--site | --bits | --filter | --exclude | --interval | --key) i=$((i + 1)) ;;
+		--site | --bits | --filter | --exclude | --interval | --key | --weight | --stock | --paths) i=$((i + 1)) ;;
 		-*) ;;
 		*) command+=("${COMP_WORDS[i]}") ;;
 		esac
@@ -27,13 +27,13 @@ _qkdctl() {
 	COMPREPLY=()
 	case $previous in
 	--site) words=$(_qkdctl_names site status) ;;
-	--filter | --exclude) words="link device sync distill store site upcall bus record" ;;
-	--bits | --interval | --key) return ;;
+	--filter | --exclude) words="link device sync distill store site upcall bus record multihop" ;;
+	--bits | --interval | --key | --weight | --stock | --paths) return ;;
 	esac
 	if [ -z "$words" ]; then
 		_qkdctl_command
 		case "${command[*]}" in
-		"") words="status monitor log key link set device graph stats --version" ;;
+		"") words="status monitor log key link path set device graph stats --version" ;;
 		key) words="new get" ;;
 		"key new"*) words="$(_qkdctl_names peer status) --bits --reveal" ;;
 		"key get"*) words="$(_qkdctl_names peer status) --reveal" ;;
@@ -41,6 +41,10 @@ _qkdctl() {
 		"link start" | "link stop" | "link set") words=$(_qkdctl_names link status) ;;
 		"link set "*" "*) ;;
 		"link set "*) words=$(_qkdctl_names parameter link set "${command[2]}") ;;
+		path) words="start stop set list" ;;
+		"path start"*) words="$(_qkdctl_names peer status) $(_qkdctl_names site status) --weight --stock --paths" ;;
+		"path stop"*) words="$(_qkdctl_names peer status) $(_qkdctl_names site status)" ;;
+		"path set") words=$(_qkdctl_names peer status) ;;
 		set) words=$(_qkdctl_names parameter set) ;;
 		device) words="list add remove" ;;
 		"device add "*) words="peer= device= listen= peer_address= keys_per_transaction= consumer=" ;;

@@ -32,6 +32,17 @@ _qkdctl_link() {
 	esac
 }
 
+_qkdctl_path() {
+	local -a commands=('start:keys with the last site over those between' 'stop:end it'
+		'set:which paths give keys with a site' 'list:the paths of this site')
+	_arguments -C '1: :->command' '*: :->site' '--weight[share]:n:' '--stock[keys to keep ready]:n:' \
+		'--paths[without a common relay]:n:(1 2)' $common
+	case $state in
+	command) _describe command commands ;;
+	site) _qkdctl_names peer status ;;
+	esac
+}
+
 _qkdctl_device() {
 	local -a commands=("list:the devices of this site's links" 'add:a link more'
 		'remove:take such a link away')
@@ -44,11 +55,12 @@ _qkdctl_device() {
 
 _qkdctl() {
 	local state line
-	local -a nodes=(link device sync distill store site upcall bus record)
+	local -a nodes=(link device sync distill store site upcall bus record multihop)
 	local -a common=('--site[only if this is the site]:site:_qkdctl_names site status'
 		'--json[print one JSON document]' '--help[tell about it]')
 	local -a commands=('status:this site, and what is wrong' 'monitor:the same, again and again'
 		'log:the journal' 'key:have keys' 'link:start, stop, change links'
+		'path:keys over several nodes'
 		'set:settings of qkd-keyringd' 'device:devices' 'graph:the network'
 		'stats:what is counted')
 	_arguments -C '--version[print the version]' $common '1: :->command' '*:: :->rest'
@@ -56,7 +68,7 @@ _qkdctl() {
 	command) _describe command commands ;;
 	rest)
 		case $line[1] in
-		key | link | device) _qkdctl_$line[1] ;;
+		key | link | path | device) _qkdctl_$line[1] ;;
 		monitor) _arguments '--interval[how often]:seconds:' $common ;;
 		log) _arguments '1:link:_qkdctl_names link status' '--follow[go on]' \
 			'--key[of this key]:id:' '--explain[say what entries mean]' $common ;;

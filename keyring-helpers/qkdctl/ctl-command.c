@@ -22,6 +22,9 @@ const struct ctl_option_info ctl_options[CTL_OPTION_COUNT_] = {
 	[CTL_OPTION_KEY] = {"key", "ID", "only what concerns this key"},
 	[CTL_OPTION_EXPLAIN] = {"explain", NULL, "say what each entry means and what to do"},
 	[CTL_OPTION_SVG] = {"svg", NULL, "draw it, with graphviz"},
+	[CTL_OPTION_WEIGHT] = {"weight", "N", "the path's share among others to the same site"},
+	[CTL_OPTION_STOCK] = {"stock", "N", "keys to keep ready"},
+	[CTL_OPTION_PATHS] = {"paths", "N", "paths without a common relay that each key takes"},
 };
 
 #define BIT(option) CTL_OPTION_BIT(CTL_OPTION_##option)
@@ -44,6 +47,13 @@ const struct ctl_command ctl_commands[] = {
 	 "show its settings, or change one while it runs", command_link_set},
 	{"set", NULL, "[PARAMETER [VALUE]]", 0, 2, 0, CTL_NEEDS_KEYRINGD,
 	 "the same for those of qkd-keyringd", command_set},
+	{"path", "start", "SITE SITE...", 2, 16, BIT(WEIGHT) | BIT(STOCK) | BIT(PATHS),
+	 CTL_NEEDS_KEYRINGD, "keys with the last site over those between", command_path_start},
+	{"path", "stop", "SITE SITE...", 2, 16, 0, CTL_NEEDS_KEYRINGD, "end it", command_path_stop},
+	{"path", "set", "PEER [JSON]", 1, 2, 0, CTL_NEEDS_KEYRINGD,
+	 "which of the started paths give keys with a site", command_path_set},
+	{"path", "list", "", 0, 0, 0, CTL_NEEDS_KEYRINGD, "the paths that this site is part of",
+	 command_path_list},
 	{"device", "list", "", 0, 0, 0, CTL_NEEDS_BUS, "the devices of this site's links",
 	 command_device_list},
 	{"device", "add", "LINK SETTING=VALUE...", 2, CTL_SETTINGS_MAX + 1, 0, CTL_NEEDS_KEYRINGD,

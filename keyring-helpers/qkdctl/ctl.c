@@ -99,6 +99,23 @@ int ctl_call(struct ctl *ctl, const char *member, uint64_t timeout_usec, sd_bus_
 	return r;
 }
 
+int ctl_new_call(struct ctl *ctl, const char *member, sd_bus_message **ret_call)
+{
+	int r = sd_bus_message_new_method_call(ctl->bus, ret_call, CTL_KEYRING_NAME,
+					       CTL_KEYRING_PATH, CTL_KEYRING_INTERFACE, member);
+
+	return r < 0 ? tell_bus_error(ctl->what, NULL, r) : 0;
+}
+
+int ctl_send_call(struct ctl *ctl, sd_bus_message *call, uint64_t timeout_usec)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	int r = sd_bus_message_set_allow_interactive_authorization(call, true);
+
+	return r < 0 ? tell_bus_error(ctl->what, NULL, r)
+		     : call_message(ctl, call, timeout_usec, &reply);
+}
+
 int ctl_call_link(struct ctl *ctl, const char *link, const char *member, sd_bus_message **ret_reply,
 		  const char *types, ...)
 {

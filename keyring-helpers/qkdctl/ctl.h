@@ -37,7 +37,8 @@ struct ctl {
 	bool json, reveal, follow, explain, svg;
 	const char *site; /* --site; NULL: whichever keyringd is on the bus */
 	const char *key_id;
-	uint32_t bits; /* 0: the store's size */
+	uint32_t bits;                    /* 0: the store's size */
+	uint32_t weight, stock, disjoint; /* of a path; 0: not given */
 	uint64_t interval_usec;
 	char **words; /* what follows the command */
 	size_t word_count;
@@ -56,6 +57,9 @@ const char *ctl_site(const struct ctl *ctl);
 /* Calls a method of keyringd; the error has been told. ret_reply may be NULL. */
 int ctl_call(struct ctl *ctl, const char *member, uint64_t timeout_usec, sd_bus_message **ret_reply,
 	     const char *types, ...);
+/* The same in two steps, for arguments that are no fixed number. */
+int ctl_new_call(struct ctl *ctl, const char *member, sd_bus_message **ret_call);
+int ctl_send_call(struct ctl *ctl, sd_bus_message *call, uint64_t timeout_usec);
 /* The same of the linkd of this link. */
 int ctl_call_link(struct ctl *ctl, const char *link, const char *member, sd_bus_message **ret_reply,
 		  const char *types, ...);

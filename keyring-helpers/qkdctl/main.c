@@ -8,7 +8,10 @@
 #include "common/version.h"
 #include "ctl-command.h"
 
-#define QKDCTL_MAX_BITS 4096
+#define QKDCTL_MAX_BITS     4096
+#define QKDCTL_MAX_WEIGHT   1000
+#define QKDCTL_MAX_STOCK    4096
+#define QKDCTL_MAX_DISJOINT 2
 
 /* What getopt_long() answers for the option of this number: no character. */
 #define OPTION_BASE 256
@@ -28,6 +31,17 @@ static const char *parse_bits(const char *text, uint32_t *ret)
 	if (*end || bits == 0 || bits % 8 != 0 || bits > QKDCTL_MAX_BITS)
 		return "--bits takes a multiple of 8 up to 4096";
 	*ret = (uint32_t)bits;
+	return NULL;
+}
+
+static const char *parse_number(const char *text, uint32_t max, uint32_t *ret)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (!*text || *end || number == 0 || number > max)
+		return "--weight takes 1 to 1000, --stock 1 to 4096, --paths 1 or 2";
+	*ret = (uint32_t)number;
 	return NULL;
 }
 
@@ -103,6 +117,12 @@ static const char *parse_option(enum ctl_option option, struct ctl *ctl)
 	case CTL_OPTION_SVG:
 		ctl->svg = true;
 		return NULL;
+	case CTL_OPTION_WEIGHT:
+		return parse_number(optarg, QKDCTL_MAX_WEIGHT, &ctl->weight);
+	case CTL_OPTION_STOCK:
+		return parse_number(optarg, QKDCTL_MAX_STOCK, &ctl->stock);
+	case CTL_OPTION_PATHS:
+		return parse_number(optarg, QKDCTL_MAX_DISJOINT, &ctl->disjoint);
 	case CTL_OPTION_HELP:
 	case CTL_OPTION_VERSION:
 	case CTL_OPTION_COUNT_:
