@@ -6,6 +6,7 @@
 
 #include "common/version.h"
 #include "link-command.h"
+#include "path-bus.h"
 
 static int method_get_new_key(sd_bus_message *m, void *userdata, sd_bus_error *error)
 {
@@ -126,6 +127,62 @@ static int method_list_links(sd_bus_message *m, void *userdata, sd_bus_error *er
 	return api->links ? link_command_list(api->links, m) : no_links(m);
 }
 
+static int start_path(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return path_bus_start(api->paths, m);
+}
+
+static int stop_path(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return path_bus_stop(api->paths, m);
+}
+
+static int set_path(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return path_bus_set(api->paths, api->site, m);
+}
+
+static int method_start_path(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return bus_authority_run(api->authority, m, BUS_ACTION_LINKS, start_path, api);
+}
+
+static int method_stop_path(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return bus_authority_run(api->authority, m, BUS_ACTION_LINKS, stop_path, api);
+}
+
+static int method_set_path(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return bus_authority_run(api->authority, m, BUS_ACTION_LINKS, set_path, api);
+}
+
+static int method_list_paths(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return path_bus_list(api->paths, api->multihop, m);
+}
+
+static int method_get_connected_sites(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return path_bus_connected_sites(api->issuer, m);
+}
+
 static int get_site(sd_bus *bus, const char *path, const char *interface, const char *property,
 		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -171,6 +228,17 @@ static const sd_bus_vtable keyring_vtable[] = {
 				SD_BUS_NO_RESULT, method_add_device, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("RemoveDevice", SD_BUS_ARGS("s", link), SD_BUS_NO_RESULT,
 				method_remove_device, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("StartPath",
+				SD_BUS_ARGS("as", sites, "u", weight, "u", stock, "u", disjoint),
+				SD_BUS_NO_RESULT, method_start_path, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("StopPath", SD_BUS_ARGS("as", sites), SD_BUS_NO_RESULT,
+				method_stop_path, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("SetPath", SD_BUS_ARGS("s", peer, "s", paths), SD_BUS_NO_RESULT,
+				method_set_path, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("ListPaths", SD_BUS_NO_ARGS, SD_BUS_RESULT("aa{sv}", paths),
+				method_list_paths, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("GetConnectedSites", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", sites),
+				method_get_connected_sites, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("SetParameter", SD_BUS_ARGS("s", name, "s", value),
 				SD_BUS_NO_RESULT, method_set_parameter, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListParameters", SD_BUS_NO_ARGS,
@@ -180,6 +248,7 @@ static const sd_bus_vtable keyring_vtable[] = {
 	SD_BUS_PROPERTY("Version", "s", get_version, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_PROPERTY("KernelShared", "b", get_kernel_shared, 0, SD_BUS_VTABLE_PROPERTY_CONST),
 	SD_BUS_SIGNAL_WITH_ARGS("LabelReserved", SD_BUS_ARGS("s", peer, "s", label, "s", id), 0),
+	SD_BUS_SIGNAL_WITH_ARGS("PathChanged", SD_BUS_ARGS("as", sites, "b", up), 0),
 	SD_BUS_SIGNAL_WITH_ARGS("LowWater", SD_BUS_ARGS("s", peer, "t", available), 0),
 	SD_BUS_VTABLE_END,
 };
@@ -349,6 +418,23 @@ int bus_api_emit_low_water(sd_bus *bus, const char *peer, uint64_t available)
 {
 	return sd_bus_emit_signal(bus, BUS_API_PATH, BUS_API_INTERFACE, "LowWater", "st", peer,
 				  available);
+}
+
+int bus_api_emit_path_changed(sd_bus *bus, const struct path *path, bool up)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *signal = NULL;
+	int r = sd_bus_message_new_signal(bus, &signal, BUS_API_PATH, BUS_API_INTERFACE,
+					  "PathChanged");
+
+	if (r >= 0)
+		r = sd_bus_message_open_container(signal, 'a', "s");
+	for (size_t i = 0; r >= 0 && i < path->count; i++)
+		r = sd_bus_message_append(signal, "s", path->sites[i]);
+	if (r >= 0)
+		r = sd_bus_message_close_container(signal);
+	if (r >= 0)
+		r = sd_bus_message_append(signal, "b", (int)up);
+	return r < 0 ? r : sd_bus_send(bus, signal, NULL);
 }
 
 int bus_api_emit_store_changed(sd_bus *bus, const char *peer)

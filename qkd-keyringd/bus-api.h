@@ -14,6 +14,7 @@
 #include "common/statistics-bus.h"
 #include "device-command.h"
 #include "keyringd-links.h"
+#include "path-manager.h"
 
 #define BUS_API_NAME         "org.qkd.Keyring1"
 #define BUS_API_INTERFACE    "org.qkd.Keyring1"
@@ -37,6 +38,8 @@ struct bus_api {
 	struct parameters parameters;
 	struct devices *devices;           /* or NULL: none can be added; borrowed */
 	struct statistics_bus *statistics; /* or NULL; borrowed */
+	struct multihop *multihop;         /* borrowed, with the next */
+	struct path_manager *paths;        /* NULL before it is there */
 	struct keyringd_links *links;      /* NULL while there is no bus with linkd on it */
 	struct bus_api_store stores[ISSUE_MAX_PEERS];
 };
@@ -48,4 +51,5 @@ void bus_api_forget(struct bus_api *api, sd_bus *bus);
 int bus_api_emit_label_reserved(sd_bus *bus, const char *peer, const char *label,
 				const struct uuid *id);
 int bus_api_emit_low_water(sd_bus *bus, const char *peer, uint64_t available);
+int bus_api_emit_path_changed(sd_bus *bus, const struct path *path, bool up);
 int bus_api_emit_store_changed(sd_bus *bus, const char *peer);

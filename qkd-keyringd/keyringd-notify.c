@@ -23,10 +23,12 @@ struct keyringd_notify {
 
 /* One signal on its way to every bus. */
 struct emission {
-	enum { EMIT_STORE, EMIT_LABEL, EMIT_LOW_WATER } kind;
+	enum { EMIT_STORE, EMIT_LABEL, EMIT_LOW_WATER, EMIT_PATH } kind;
 	const char *peer, *label;
 	const struct uuid *id;
 	uint64_t available;
+	const struct path *path;
+	bool up;
 };
 
 static void emit_one(sd_bus *bus, void *userdata)
@@ -43,6 +45,9 @@ static void emit_one(sd_bus *bus, void *userdata)
 		break;
 	case EMIT_LOW_WATER:
 		r = bus_api_emit_low_water(bus, e->peer, e->available);
+		break;
+	case EMIT_PATH:
+		r = bus_api_emit_path_changed(bus, e->path, e->up);
 		break;
 	}
 	if (r < 0)
@@ -158,6 +163,11 @@ void keyringd_notify_label(struct keyringd_notify *notify, const char *peer, con
 			   const struct uuid *id)
 {
 	emit(notify, (struct emission){.kind = EMIT_LABEL, .peer = peer, .label = label, .id = id});
+}
+
+void keyringd_notify_path(struct keyringd_notify *notify, const struct path *path, bool up)
+{
+	emit(notify, (struct emission){.kind = EMIT_PATH, .path = path, .up = up});
 }
 
 void keyringd_notify_low_water(struct keyringd_notify *notify, const char *peer, uint64_t available)

@@ -24,5 +24,6 @@ void keyringd_notify_ready(struct keyringd_notify *notify);
 void keyringd_notify_store_changed(struct keyringd_notify *notify, const char *peer);
 void keyringd_notify_label(struct keyringd_notify *notify, const char *peer, const char *label,
 			   const struct uuid *id);
+void keyringd_notify_path(struct keyringd_notify *notify, const struct path *path, bool up);
 void keyringd_notify_low_water(struct keyringd_notify *notify, const char *peer,
 			       uint64_t available);

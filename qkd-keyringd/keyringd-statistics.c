@@ -51,7 +51,7 @@ struct keyringd_statistics {
 	struct statistics_bus *bus;
 	struct store_group *stores;
 	size_t store_count;
-	struct statistics_group record, calls;
+	struct statistics_group record, calls, multihop;
 	struct upcall_group upcalls[UPCALL_SOCKETS];
 	size_t upcall_count;
 };
@@ -141,6 +141,12 @@ void keyringd_statistics_add_calls(struct keyringd_statistics *s, struct bus_cal
 {
 	add(s, &s->calls, bus_call_definitions, calls->statistics, BUS_CALL_STATISTIC_COUNT_, NULL,
 	    NULL);
+}
+
+void keyringd_statistics_add_multihop(struct keyringd_statistics *s, struct multihop *multihop)
+{
+	add(s, &s->multihop, multihop_definitions, multihop_statistics(multihop),
+	    MULTIHOP_STATISTIC_COUNT_, NULL, NULL);
 }
 
 static void collect_upcalls(void *userdata)

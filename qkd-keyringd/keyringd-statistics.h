@@ -9,6 +9,7 @@
 #include "bus-call.h"
 #include "common/statistics-bus.h"
 #include "issuer.h"
+#include "multihop.h"
 #include "upcall.h"
 
 enum store_statistic {
@@ -35,6 +36,8 @@ struct keyringd_statistics *keyringd_statistics_free(struct keyringd_statistics 
 DEFINE_CLEANUP(struct keyringd_statistics *, keyringd_statistics_free);
 
 void keyringd_statistics_add_calls(struct keyringd_statistics *statistics, struct bus_calls *calls);
+void keyringd_statistics_add_multihop(struct keyringd_statistics *statistics,
+				      struct multihop *multihop);
 /* name, borrowed: of the socket. */
 int keyringd_statistics_add_upcalls(struct keyringd_statistics *statistics,
 				    struct upcall_server *server, const char *name);

@@ -23,6 +23,7 @@
 #include "keyringd-direct-bus.h"
 #include "keyringd-notify.h"
 #include "keyringd-statistics.h"
+#include "path-hops.h"
 #include "upcall.h"
 
 struct keyringd {
@@ -33,6 +34,9 @@ struct keyringd {
 	struct pool *pool;
 	struct channel_identity *identity;
 	struct issuer *issuer;
+	struct multihop *multihop;
+	struct path_hop_starter hops;
+	struct path_manager *paths;
 	struct admission admission;
 	struct bus_api api;
 	struct keyringd_statistics *statistics;
@@ -124,6 +128,14 @@ static void on_low_water(const char *peer, uint64_t available, void *userdata)
 		keyringd_notify_low_water(k->notify, peer, available);
 }
 
+static void on_path(const struct path *path, bool up, void *userdata)
+{
+	struct keyringd *k = userdata;
+
+	if (k->notify)
+		keyringd_notify_path(k->notify, path, up);
+}
+
 /* The issuer has logged it. */
 static void on_fatal(int result, const char *what, void *userdata)
 {
@@ -203,6 +215,37 @@ static int open_issuer(struct keyringd *k)
 	return r < 0 ? log_failure(r, what ? what : "issuer") : 0;
 }
 
+static int open_paths(struct keyringd *k)
+{
+	const struct multihop_options multihop = {
+		.event = k->event,
+		.issuer = k->issuer,
+		.site = k->config->site,
+		.on_path = on_path,
+		.userdata = k,
+	};
+	struct path_manager_options paths = {
+		.event = k->event,
+		.issuer = k->issuer,
+		.state = k->state,
+		.site = k->config->site,
+		.hops = &path_hops,
+		.userdata = &k->hops,
+	};
+	int r = multihop_new(&multihop, &k->multihop);
+
+	if (r < 0)
+		return log_failure(r, "paths");
+	path_hop_starter_init(&k->hops, k->config->site, k->issuer, &k->api.links);
+	paths.multihop = k->multihop;
+	r = path_manager_new(&paths, &k->paths);
+	if (r < 0)
+		return log_failure(r, "keyringd/paths");
+	k->api.multihop = k->multihop;
+	k->api.paths = k->paths;
+	return 0;
+}
+
 static int open_upcalls(struct keyringd *k, const char *name, struct upcall_server **ret)
 {
 	_cleanup_(freep) char *directory = NULL;
@@ -242,6 +285,7 @@ static int open_statistics(struct keyringd *k)
 	if (r < 0)
 		return log_failure(r, "statistics");
 	keyringd_statistics_add_calls(k->statistics, &k->api.calls);
+	keyringd_statistics_add_multihop(k->statistics, k->multihop);
 	k->api.statistics = keyringd_statistics_bus(k->statistics);
 	return 0;
 }
@@ -422,6 +466,9 @@ static int open_all(struct keyringd *k)
 	if (r < 0)
 		return r;
 	k->admission.issuer = k->issuer;
+	r = open_paths(k);
+	if (r < 0)
+		return r;
 	keyring_quota_check(k->issuer);
 	return open_doors(k);
 }
@@ -455,12 +502,14 @@ struct keyringd *keyringd_free(struct keyringd *k)
 	upcall_server_free(k->upcalls);
 	upcall_server_free(k->unqualified_upcalls);
 	k->notify = keyringd_notify_free(k->notify);
+	path_manager_free(k->paths);
 	keyringd_direct_bus_free(k->direct_bus);
 	bus_connection_free(k->bus);
 	devices_free(k->api.devices);
 	bus_authority_free(k->api.authority);
 	bus_calls_done(&k->api.calls);
 	k->statistics = keyringd_statistics_free(k->statistics);
+	multihop_free(k->multihop);
 	issuer_free(k->issuer);
 	admission_done(&k->admission);
 	channel_identity_unref(k->identity);

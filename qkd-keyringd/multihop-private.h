@@ -47,6 +47,10 @@ struct multihop {
 	void (*on_path)(const struct path *path, bool up, void *userdata);
 	void *userdata;
 
+	void (*receive)(const char *peer, const struct uuid *request,
+			const struct path_message *message, void *userdata);
+	void *receive_userdata;
+
 	struct list known, routes;
 	size_t known_count;
 	struct id_table builds, relays, endings;

@@ -190,24 +190,30 @@ const struct path_set *multihop_get(const struct multihop *multihop, const char 
 	return route && route->set.count > 0 ? &route->set : NULL;
 }
 
-int multihop_path_status(const struct multihop *multihop, size_t i,
+int multihop_path_status(const struct multihop *multihop, const struct path *path,
 			 struct multihop_path_status *ret)
 {
-	LIST_FOREACH (link, &multihop->known) {
-		const struct known_path *known = LIST_ENTRY(link, struct known_path, link);
+	const struct known_path *known = multihop_find_known(multihop, path);
 
-		if (i-- > 0)
-			continue;
-		*ret = (struct multihop_path_status){
-			.path = known->path,
-			.up = !known->down,
-			.built = known->built,
-			.relayed = known->relayed,
-			.failures = known->failed,
-		};
-		return 0;
-	}
-	return -ENOENT;
+	if (!known)
+		return -ENOENT;
+	*ret = (struct multihop_path_status){
+		.path = known->path,
+		.up = !known->down,
+		.built = known->built,
+		.relayed = known->relayed,
+		.failures = known->failed,
+	};
+	return 0;
+}
+
+void multihop_set_commands(struct multihop *multihop,
+			   void (*receive)(const char *peer, const struct uuid *request,
+					   const struct path_message *message, void *userdata),
+			   void *userdata)
+{
+	multihop->receive = receive;
+	multihop->receive_userdata = userdata;
 }
 
 void multihop_xor(struct secret *a, const struct secret *b)
@@ -323,6 +329,10 @@ static void dispatch(struct multihop *multihop, const char *peer, const struct u
 		return multihop_end_keep(multihop, peer, request, message);
 	case PATH_START:
 	case PATH_STOP:
+		if (!multihop->receive)
+			break;
+		multihop->receive(peer, request, message, multihop->receive_userdata);
+		return;
 	case PATH_ANSWER:
 	case PATH_STEP_COUNT_:
 		break;

@@ -64,6 +64,13 @@ int multihop_set(struct multihop *multihop, const char *peer, const struct path_
 /* NULL when there is none; borrowed until the next call. */
 const struct path_set *multihop_get(const struct multihop *multihop, const char *peer);
 
+/* Who starts and stops paths when another site asks, and answers it; NULL: nobody. */
+struct path_message;
+void multihop_set_commands(struct multihop *multihop,
+			   void (*receive)(const char *peer, const struct uuid *request,
+					   const struct path_message *message, void *userdata),
+			   void *userdata);
+
 struct multihop_path_status {
 	struct path path;
 	bool up;
@@ -71,6 +78,6 @@ struct multihop_path_status {
 	uint64_t relayed; /* pairs of keys that this site combined */
 	uint64_t failures;
 };
-/* -ENOENT above the last. */
-int multihop_path_status(const struct multihop *multihop, size_t i,
+/* -ENOENT: we were not told of it. */
+int multihop_path_status(const struct multihop *multihop, const struct path *path,
 			 struct multihop_path_status *ret);

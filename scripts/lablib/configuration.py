@@ -144,8 +144,9 @@ def _tls(site):
 
 
 def keyringd(topology, site):
-    peers = {link.peer(site): {"address": topology.keyringd_address(link.peer(site))}
-             for link in topology.links_of(site)}
+    # All of them, for keys over several nodes.
+    peers = {peer: {"address": topology.keyringd_address(peer)}
+             for peer in topology.sites if peer != site}
     return {"site": site, "listen": topology.keyringd_address(site), "tls": _tls(site),
             "peers": peers, "kernel_shared": True, "unqualified": False}
 

@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "fake-issuer.h"
+#include "fake-paths.h"
 #include "qkd-keyringd/keyringd-direct-bus.h"
 
 #define XML_FILE "docs/dbus/org.qkd.Keyring1.xml"

@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "fake-issuer.h"
+#include "fake-paths.h"
 #include "qkd-keyringd/bus-api.h"
 #include "qkd-keyringd/keyringd-bus.h"
 #include "tests/unit/support/private-bus.h"

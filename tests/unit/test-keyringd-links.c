@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 
 #include "fake-issuer.h"
+#include "fake-paths.h"
 #include "qkd-keyringd/bus-api.h"
 #include "qkd-keyringd/keyringd-bus.h"
 #include "tests/unit/support/private-bus.h"

@@ -12,6 +12,7 @@
 #include "qkd-keyringd/bus-call.h"
 #include "qkd-keyringd/issue-log.h"
 #include "qkd-keyringd/keyringd-statistics.h"
+#include "qkd-keyringd/multihop.h"
 #include "qkd-keyringd/site-peer.h"
 #include "qkd-keyringd/upcall.h"
 #include "qkd-linkd/distill-statistics.h"
@@ -36,6 +37,7 @@ static const struct table {
 	{upcall_definitions, UPCALL_STATISTIC_COUNT_},
 	{bus_call_definitions, BUS_CALL_STATISTIC_COUNT_},
 	{issue_log_definitions, ISSUE_LOG_STATISTIC_COUNT_},
+	{multihop_definitions, MULTIHOP_STATISTIC_COUNT_},
 	{metrics_site_definitions, METRICS_SITE_COUNT_},
 };
 

@@ -153,6 +153,63 @@ static void on_path(const struct path *path, bool up, void *userdata)
 		site->down++;
 }
 
+static char *find_running(struct net_site *site, const char *peer)
+{
+	for (size_t i = 0; i < NET_MAX_SITES; i++)
+		if (str_equal(site->running[i], peer))
+			return site->running[i];
+	return NULL;
+}
+
+bool net_link_runs(struct issuer_net *net, const char *site, const char *peer)
+{
+	return find_running(net_site(net, site), peer);
+}
+
+static void start_hop(const char *peer, void (*done)(int result, bool began, void *context),
+		      void *context, void *userdata)
+{
+	struct net_site *site = userdata;
+	bool runs = find_running(site, peer);
+
+	if (site->broken && str_equal(site->broken, peer)) {
+		done(-ENODEV, false, context);
+		return;
+	}
+	if (!runs)
+		strcpy(find_running(site, ""), peer);
+	done(0, !runs, context);
+}
+
+static void forget_hops(void *context, void *userdata)
+{
+}
+
+static void stop_hop(const char *peer, void *userdata)
+{
+	char *running = find_running(userdata, peer);
+
+	cr_assert_not_null(running, "%s is stopped and does not run", peer);
+	*running = '\0';
+}
+
+static const struct path_hops hops = {start_hop, forget_hops, stop_hop};
+
+static void start_paths(struct net_site *site)
+{
+	struct path_manager_options options = {
+		.event = site->net->event,
+		.issuer = site->issuer,
+		.multihop = site->multihop,
+		.state = memory_storage_storage(site->state),
+		.site = site->name,
+		.hops = &hops,
+		.userdata = site,
+	};
+
+	cr_assert(path_manager_new(&options, &site->paths) >= 0);
+}
+
 static void start_site(struct net_site *site)
 {
 	struct issuer_net *net = site->net;
@@ -182,6 +239,7 @@ static void start_site(struct net_site *site)
 	cr_assert(r >= 0, "%s: %s", site->name, what);
 	multihop.issuer = site->issuer;
 	cr_assert(multihop_new(&multihop, &site->multihop) >= 0);
+	start_paths(site);
 }
 
 void net_stop_site(struct issuer_net *net, const char *name)
@@ -191,6 +249,7 @@ void net_stop_site(struct issuer_net *net, const char *name)
 	for (size_t i = 0; i < net->count; i++)
 		if (&net->sites[i] != site)
 			net_cut(net, name, net->sites[i].name);
+	site->paths = path_manager_free(site->paths);
 	site->multihop = multihop_free(site->multihop);
 	site->issuer = issuer_free(site->issuer);
 }
@@ -367,6 +426,64 @@ void net_path(struct issuer_net *net, uint32_t weight, ...)
 		cr_assert(multihop_allow(net_site(net, path.sites[i])->multihop, &path) >= 0);
 	add_to_set(net_site(net, path.sites[0]), reverse.sites[0], &path, weight);
 	add_to_set(net_site(net, reverse.sites[0]), path.sites[0], &reverse, weight);
+}
+
+static void on_path_done(int result, const char *site, void *userdata)
+{
+	struct net_answer *answer = userdata;
+
+	cr_assert_not(answer->done);
+	answer->done = true;
+	answer->result = result;
+	strcpy(answer->site, site);
+}
+
+static void wait_for_answer(struct issuer_net *net, struct net_answer *answer)
+{
+	uint64_t end = now_usec() + PATH_MANAGER_USEC + USEC_PER_SEC;
+
+	while (!answer->done && now_usec() < end)
+		cr_assert(sd_event_run(net->event, 10 * USEC_PER_MSEC) >= 0);
+	cr_assert(answer->done);
+}
+
+static void read_names(va_list names, struct path *ret)
+{
+	const char *name;
+
+	*ret = (struct path){};
+	while ((name = va_arg(names, const char *)))
+		strcpy(ret->sites[ret->count++], name);
+}
+
+struct net_answer net_start_path(struct issuer_net *net, uint32_t weight, ...)
+{
+	struct path_definition definition = {.weight = weight, .disjoint = 1};
+	struct net_answer answer = {};
+	va_list names;
+
+	va_start(names, weight);
+	read_names(names, &definition.path);
+	va_end(names);
+	cr_assert(path_manager_start(net_site(net, definition.path.sites[0])->paths, &definition,
+				     on_path_done, &answer) >= 0);
+	wait_for_answer(net, &answer);
+	return answer;
+}
+
+struct net_answer net_stop_path(struct issuer_net *net, ...)
+{
+	struct net_answer answer = {};
+	struct path path;
+	va_list names;
+
+	va_start(names, net);
+	read_names(names, &path);
+	va_end(names);
+	cr_assert(path_manager_stop(net_site(net, path.sites[0])->paths, &path, on_path_done,
+				    &answer) >= 0);
+	wait_for_answer(net, &answer);
+	return answer;
 }
 
 void net_set(struct issuer_net *net, const char *site, const char *peer, const char *text)

@@ -8,6 +8,7 @@
  */
 
 #include "qkd-keyringd/multihop.h"
+#include "qkd-keyringd/path-manager.h"
 #include "qkd-keyringd/site-peer.h"
 #include "tests/unit/support/memory-storage.h"
 
@@ -23,6 +24,9 @@ struct net_site {
 	struct memory_storage *state, *keys;
 	struct issuer *issuer;
 	struct multihop *multihop;
+	struct path_manager *paths;
+	char running[NET_MAX_SITES][NAME_MAX_CHARS + 1]; /* peers of links that run */
+	const char *broken; /* the link with that peer cannot be started */
 	struct uuid boot;
 	unsigned up, down; /* told of paths */
 };
@@ -40,6 +44,9 @@ struct issuer_net {
 	char *(*change)(const char *from, const char *to, const char *frame, void *userdata);
 	void *userdata;
 };
+
+/* Whether the link with that peer runs, as its device is claimed. */
+bool net_link_runs(struct issuer_net *net, const char *site, const char *peer);
 
 /* What asking comes to. */
 struct net_result {
@@ -73,6 +80,15 @@ void net_ask_new(struct issuer_net *net, const char *site, const char *peer,
 		 struct net_result *ret);
 void net_ask_id(struct issuer_net *net, const char *site, const char *peer, const struct uuid *id,
 		struct net_result *ret);
+struct net_answer {
+	bool done;
+	int result;
+	char site[NAME_MAX_CHARS + 1];
+};
+/* Starts or stops the path at its first site, and waits for the answer. */
+struct net_answer net_start_path(struct issuer_net *net, uint32_t weight, ...);
+struct net_answer net_stop_path(struct issuer_net *net, ...);
+
 int net_finish(struct issuer_net *net, struct net_result *result);
 void net_run_for(struct issuer_net *net, uint64_t usec);
 struct store_status net_status(struct issuer_net *net, const char *site, const char *peer);
