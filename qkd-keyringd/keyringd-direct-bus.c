@@ -8,9 +8,9 @@
 
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 
 #include "common/log.h"
+#include "common/unix-socket.h"
 
 #define LISTEN_BACKLOG 64
 
@@ -116,26 +116,6 @@ static int on_connection(sd_event_source *source, int fd, uint32_t events, void 
 	return 0;
 }
 
-static int listen_at(const char *path, int *ret)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_(closep) int fd = -1;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0660) < 0 ||
-	    listen(fd, LISTEN_BACKLOG) < 0)
-		return -errno;
-	*ret = TAKE_FD(fd);
-	return 0;
-}
-
 int keyringd_direct_bus_new(sd_event *event, const char *path, struct bus_api *api,
 			    struct keyringd_direct_bus **ret)
 {
@@ -152,7 +132,7 @@ int keyringd_direct_bus_new(sd_event *event, const char *path, struct bus_api *a
 	server->path = strdup(path);
 	if (!server->path)
 		return -ENOMEM;
-	r = listen_at(path, &server->fd);
+	r = unix_socket_listen(path, SOCK_STREAM, 0660, LISTEN_BACKLOG, &server->fd);
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(event, &server->io, server->fd, EPOLLIN, on_connection, server);

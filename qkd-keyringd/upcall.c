@@ -10,9 +10,9 @@
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 
+#include "common/unix-socket.h"
 #include "list.h"
 #include "upcall-packet.h"
 
@@ -443,26 +443,6 @@ static int prepare_directory(const struct upcall_server_options *options, char *
 	return asprintf(ret_path, "%s/socket", directory) < 0 ? -ENOMEM : 0;
 }
 
-static int listen_at(const char *path, int *ret)
-{
-	struct sockaddr_un address = {.sun_family = AF_UNIX};
-	_cleanup_(closep) int fd = -1;
-
-	if (strlen(path) >= sizeof(address.sun_path))
-		return -ENAMETOOLONG;
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0)
-		return -errno;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
-	if (bind(fd, (struct sockaddr *)&address, sizeof(address)) < 0 || chmod(path, 0600) < 0 ||
-	    listen(fd, UPCALL_MAX_OPEN) < 0)
-		return -errno;
-	*ret = TAKE_FD(fd);
-	return 0;
-}
-
 int upcall_server_new(const struct upcall_server_options *options, struct upcall_server **ret)
 {
 	_cleanup_(upcall_server_freep) struct upcall_server *server = calloc(1, sizeof(*server));
@@ -482,7 +462,7 @@ int upcall_server_new(const struct upcall_server_options *options, struct upcall
 	r = prepare_directory(options, &server->path);
 	if (r < 0)
 		return r;
-	r = listen_at(server->path, &server->fd);
+	r = unix_socket_listen(server->path, SOCK_SEQPACKET, 0600, UPCALL_MAX_OPEN, &server->fd);
 	if (r < 0)
 		return r;
 	r = sd_event_add_io(options->event, &server->io, server->fd, EPOLLIN, on_connection,
