@@ -42,7 +42,7 @@ def running_pid(site, program):
 def _environment(site, notify):
     return {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8", "USER": "qkd",
             "LOGNAME": "qkd", "HOME": "/var/lib/qkd", "STATE_DIRECTORY": "/var/lib/qkd",
-            "RUNTIME_DIRECTORY": "/run/qkd", "NOTIFY_SOCKET": notify}
+            "RUNTIME_DIRECTORY": "/run/qkd", "NOTIFY_SOCKET": notify, "LD_BIND_NOW": "1"}
 
 
 def _as_service_user(site, uid, locks_memory):
