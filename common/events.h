@@ -25,6 +25,7 @@
 #define EVENT_BLOCK_DROPPED      "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e17"
 #define EVENT_DISTILL_ALARM      "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e18"
 #define EVENT_DISTILL_FAILED     "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e19"
+#define EVENT_KEY_AGREED         "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e1a"
 
 /* qkd-keyringd: ...1eXX from 40 */
 #define EVENT_STORE_CHANGED   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e40"
@@ -39,6 +40,9 @@
 #define EVENT_PATH_UNEQUAL    "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e53"
 #define EVENT_DEVICE_ADDED    "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e46"
 #define EVENT_DEVICE_REMOVED  "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e47"
+#define EVENT_KEY_RESERVED    "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e48"
+#define EVENT_KEY_DESTROYED   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e49"
+#define EVENT_KEYS_AVAILABLE  "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e4a"
 
 /* qkd-xfrmd: ...1eXX from 70 */
 #define EVENT_XFRM_SECURED "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e70"

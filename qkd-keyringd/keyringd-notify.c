@@ -19,6 +19,7 @@ struct keyringd_notify {
 	sd_event_source *timer;
 	bool armed;
 	bool changed[ISSUE_MAX_PEERS];
+	bool had_keys[ISSUE_MAX_PEERS]; /* that we may allocate; as last told */
 };
 
 /* One signal on its way to every bus. */
@@ -84,6 +85,24 @@ static void tell_status(struct keyringd_notify *notify, bool ready)
 		   (unsigned long long)reserved, (unsigned long long)issued);
 }
 
+/* The first keys, or again after there were none: once in a second at most. */
+static void tell_available(struct keyringd_notify *notify, size_t i,
+			   const struct store_status *status)
+{
+	const struct log_fields fields = {.peer = status->peer};
+	bool has_keys = status->available_own > 0;
+
+	if (has_keys == notify->had_keys[i])
+		return;
+	notify->had_keys[i] = has_keys;
+	if (has_keys)
+		log_event(LOG_INFO, EVENT_KEYS_AVAILABLE, &fields, "Keys for %s are available",
+			  status->peer);
+	else
+		log_event(LOG_NOTICE, EVENT_LOW_WATER, &fields, "No keys left for %s",
+			  status->peer);
+}
+
 static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct keyringd_notify *notify = userdata;
@@ -94,8 +113,10 @@ static int on_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		if (!notify->changed[i])
 			continue;
 		notify->changed[i] = false;
-		if (issuer_store_status(notify->issuer, i, &status) == 0)
-			emit(notify, (struct emission){.kind = EMIT_STORE, .peer = status.peer});
+		if (issuer_store_status(notify->issuer, i, &status) < 0)
+			continue;
+		tell_available(notify, i, &status);
+		emit(notify, (struct emission){.kind = EMIT_STORE, .peer = status.peer});
 	}
 	tell_status(notify, false);
 	return 0;
@@ -162,6 +183,9 @@ void keyringd_notify_store_changed(struct keyringd_notify *notify, const char *p
 void keyringd_notify_label(struct keyringd_notify *notify, const char *peer, const char *label,
 			   const struct uuid *id)
 {
+	const struct log_fields fields = {.peer = peer, .label = label, .key_id = id};
+
+	log_event(LOG_INFO, EVENT_KEY_RESERVED, &fields, "Label %s reserved by %s", label, peer);
 	emit(notify, (struct emission){.kind = EMIT_LABEL, .peer = peer, .label = label, .id = id});
 }
 

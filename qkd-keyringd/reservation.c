@@ -5,6 +5,7 @@
  * reservation from the moment it is chosen or marked until it is issued or destroyed.
  */
 
+#include "common/events.h"
 #include "qkd-keyringd/issuer-private.h"
 
 int reservation_new(struct issuer_store *store, struct store_place place, struct reservation **ret)
@@ -152,6 +153,20 @@ void reservation_entry(const struct reservation *reservation, struct issue_key *
 	}
 }
 
+/* The way of each key through both sites, for whoever follows one: at debug alone, so that it costs
+ * a comparison. What is issued is told always, where it is issued. */
+static void trace(const struct reservation *reservation, const char *event, const char *what)
+{
+	if (log_max_level() < LOG_DEBUG)
+		return;
+	log_event(
+		LOG_DEBUG, event,
+		&(struct log_fields){.peer = reservation->store->peer_name,
+				     .key_id = &reservation->node.id,
+				     .label = reservation->label ? reservation->label->name : NULL},
+		"key shared with site %s %s", reservation->store->peer_name, what);
+}
+
 void reservation_record(struct reservation *reservation, enum store_key_state state)
 {
 	struct issuer_store *store = reservation->store;
@@ -168,6 +183,8 @@ void reservation_record(struct reservation *reservation, enum store_key_state st
 		issuer_loop_expiry(store->issuer, reservation->expires_usec);
 	issuer_store_changed(store);
 	issuer_loop_flush_soon(store->issuer);
+	if (state == STORE_KEY_RESERVED)
+		trace(reservation, EVENT_KEY_RESERVED, "reserved");
 }
 
 /* Those that wait for it look at it again, and find that it is gone. */
@@ -203,6 +220,8 @@ void reservation_end(struct reservation *reservation, enum store_key_state state
 {
 	struct label *label = reservation->label;
 
+	if (state == STORE_KEY_DESTROYED)
+		trace(reservation, EVENT_KEY_DESTROYED, "destroyed");
 	unlink_reservation(reservation);
 	issuer_directory_end_key(reservation->store, reservation->place, state);
 	if (label) {

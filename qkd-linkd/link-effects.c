@@ -73,11 +73,26 @@ static void deposit(struct link *link, uint64_t first, const struct uuid *ids, c
 	link->deposit = deposit_free(link->deposit);
 }
 
+/* The way of each key, for whoever follows one: at debug alone. */
+static void trace(const struct link *link, uint64_t first, const struct uuid *ids, size_t count)
+{
+	struct log_fields fields = {.peer = link->config->peer};
+
+	if (log_max_level() < LOG_DEBUG)
+		return;
+	for (size_t i = 0; i < count; i++) {
+		fields.key_id = &ids[i];
+		log_event(LOG_DEBUG, EVENT_KEY_AGREED, &fields, "Line %" PRIu64 " agreed with %s",
+			  first + i, link->config->peer);
+	}
+}
+
 static void effect_agreed(uint64_t first, const struct uuid *ids, const uint8_t *keys, size_t count,
 			  void *userdata)
 {
 	struct link *link = userdata;
 
+	trace(link, first, ids, count);
 	deposit(link, first, ids, keys, count);
 	if (link->agreed_count == 0)
 		link->agreed_first = first;

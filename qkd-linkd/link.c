@@ -93,13 +93,11 @@ static int on_wake(sd_event_source *source, uint64_t usec, void *userdata)
 static void on_device_state(enum device_state state, void *userdata)
 {
 	struct link *link = userdata;
+	struct log_fields fields = {.peer = link->config->peer};
 	bool matters = state == DEVICE_SESSION_STARTED || state == DEVICE_INACTIVE;
 
-	if (matters)
-		log_event(LOG_INFO, EVENT_LINK_STATE, NULL, "Link %s is %s", link->config->link,
-			  device_state_name(state));
-	else
-		log_debug("Link %s is %s", link->config->link, device_state_name(state));
+	log_event(matters ? LOG_INFO : LOG_DEBUG, EVENT_LINK_STATE, &fields, "Link %s is %s",
+		  link->config->link, device_state_name(state));
 	link_status_changed(link);
 	link_pump(link);
 }
