@@ -10,12 +10,14 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
 #include "common/storage.h"
 
 #define STORAGE_NAME_MAX 512
+#define LOCK_STEP_USEC   5000
 
 struct directory_storage {
 	struct storage base;
@@ -275,6 +277,24 @@ static int directory_list(struct storage *storage, const char *name,
 	return r;
 }
 
+/* The lock is the open directory's, so it ends with the process too. */
+static int directory_lock(struct storage *storage)
+{
+	_cleanup_(closep) int fd =
+		openat(root_of(storage), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+	if (fd < 0)
+		return -errno;
+	for (uint64_t waited = 0; flock(fd, LOCK_EX | LOCK_NB) < 0; waited += LOCK_STEP_USEC) {
+		if (errno != EWOULDBLOCK)
+			return -errno;
+		if (waited >= STORAGE_LOCK_USEC)
+			return -EBUSY;
+		usleep(LOCK_STEP_USEC);
+	}
+	return TAKE_FD(fd);
+}
+
 static void directory_free(struct storage *storage)
 {
 	struct directory_storage *directory = CONTAINER_OF(storage, struct directory_storage, base);
@@ -298,6 +318,7 @@ static const struct storage_ops directory_ops = {
 	.make_directory = directory_make_directory,
 	.sync_directory = directory_sync_directory,
 	.list = directory_list,
+	.lock = directory_lock,
 	.free = directory_free,
 };
 

@@ -47,8 +47,13 @@ struct storage_ops {
 	/* Calls back once for each entry; stops at the first nonzero answer and returns it. */
 	int (*list)(struct storage *storage, const char *name,
 		    int (*entry)(const char *name, void *userdata), void *userdata);
+	/* Keeps other processes out of what they lock too, until the handle that it answers is
+	 * closed. -EBUSY when it waits for longer than STORAGE_LOCK_USEC. Or NULL: there are none.
+	 */
+	int (*lock)(struct storage *storage);
 	void (*free)(struct storage *storage);
 };
+#define STORAGE_LOCK_USEC (5 * USEC_PER_SEC)
 
 /* Embedded first by every kind of storage. */
 struct storage {

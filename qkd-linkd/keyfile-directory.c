@@ -83,8 +83,11 @@ static bool is_written(struct storage *keys, const char *directory,
 int keyfile_directory_make(struct storage *keys, const char *directory,
 			   const struct keyfile_store *store)
 {
-	int r = keys->ops->make_directory(keys, directory);
+	int r;
 
+	if (!is_free_for(keys, directory, store->link))
+		return -EEXIST;
+	r = keys->ops->make_directory(keys, directory);
 	if (r < 0 && r != -EEXIST)
 		return r;
 	r = keys->ops->sync_directory(keys, ".");

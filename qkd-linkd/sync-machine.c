@@ -191,7 +191,8 @@ static int take_over_all(struct sync_machine *machine)
 	return 0;
 }
 
-/* A store of another key size is over: what it has open is forgotten, and RESUME calls it new. */
+/* A store of another key size, or whose directory another link took before it was made, is over:
+ * what it has open is forgotten, and RESUME calls it new. */
 static int drop_store(struct sync_machine *machine)
 {
 	uint32_t lowest;
@@ -223,6 +224,8 @@ static int recover(struct sync_machine *machine, struct storage *journal, uint64
 	    machine->store.key_bits != machine->settings.key_bits)
 		return drop_store(machine);
 	r = sync_session_open_store(machine);
+	if (r == -EEXIST && machine->store.next == 0)
+		return drop_store(machine);
 	return r < 0 ? r : take_over_all(machine);
 }
 

@@ -129,6 +129,39 @@ static int open_directory(struct sync_machine *machine)
 }
 
 /* Durable when it returns: journal first, the directory can be made again from it. */
+static int place_generation(struct sync_machine *machine, struct sync_store *store,
+			    uint64_t *ret_dropped)
+{
+	int r = keyfile_directory_choose(machine->keys, machine->settings.link,
+					 machine->settings.peer, store->generation,
+					 store->directory);
+
+	if (r < 0)
+		return r;
+	r = sync_journal_compact(machine->journal, store, NULL, 0);
+	if (r < 0)
+		return r;
+	*ret_dropped = forget_all(machine);
+	machine->store = *store;
+	machine->stock = machine->stock_next = machine->stock_checked_usec = 0;
+	return open_directory(machine);
+}
+
+/* Two links to the same peer may begin at the same time, each in a process of its own. */
+static int place_alone(struct sync_machine *machine, struct sync_store *store,
+		       uint64_t *ret_dropped)
+{
+	struct storage *keys = machine->keys;
+	int lock = keys->ops->lock ? keys->ops->lock(keys) : 0, r;
+
+	if (lock < 0)
+		return lock;
+	r = place_generation(machine, store, ret_dropped);
+	if (keys->ops->lock)
+		keys->ops->close(keys, lock);
+	return r;
+}
+
 static int begin_generation(struct sync_machine *machine, const struct uuid *uuid,
 			    uint32_t generation, uint64_t next_txn, const char *why)
 {
@@ -139,20 +172,9 @@ static int begin_generation(struct sync_machine *machine, const struct uuid *uui
 		.next_txn = next_txn,
 	};
 	struct sync_generation told = {.store = *uuid, .generation = generation};
-	uint64_t dropped;
-	int r;
+	uint64_t dropped = 0;
+	int r = place_alone(machine, &store, &dropped);
 
-	r = keyfile_directory_choose(machine->keys, machine->settings.link, machine->settings.peer,
-				     generation, store.directory);
-	if (r < 0)
-		return r;
-	r = sync_journal_compact(machine->journal, &store, NULL, 0);
-	if (r < 0)
-		return r;
-	dropped = forget_all(machine);
-	machine->store = store;
-	machine->stock = machine->stock_next = machine->stock_checked_usec = 0;
-	r = open_directory(machine);
 	if (r < 0)
 		return r;
 	sync_count(machine, SYNC_STATISTIC_GENERATIONS, 1);

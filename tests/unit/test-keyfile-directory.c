@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 
 #include <criterion/criterion.h>
+#include <sys/wait.h>
 
 #include "qkd-linkd/keyfile-directory.h"
 #include "tests/unit/support/memory-storage.h"
@@ -89,4 +90,75 @@ Test(keyfile_directory, the_store_file_is_written_again_only_when_it_differs)
 	cr_assert_eq(keyfile_directory_make(disk, "bob", &store), 0);
 	cr_assert_eq(keyfile_store_read(disk, "bob", &store), 0);
 	cr_assert(store.foreign_consumer);
+}
+
+Test(keyfile_directory, another_links_directory_is_never_made_ones_own)
+{
+	struct keyfile_store store = {.uuid = {.bytes = {2}},
+				      .peer = "bob",
+				      .key_bits = 256,
+				      .link = "fibre2"},
+			     left;
+
+	make("bob", "alice-bob", 0);
+	cr_assert_eq(keyfile_directory_make(disk, "bob", &store), -EEXIST);
+	cr_assert_eq(keyfile_store_read(disk, "bob", &left), 0);
+	cr_assert_str_eq(left.link, "alice-bob");
+}
+
+/* As sync-session.c does it, slowly. */
+static int take_directory(const char *home, const char *link)
+{
+	struct keyfile_store store = {.uuid = {.bytes = {1}}, .peer = "bob", .key_bits = 256};
+	_cleanup_(storage_freep) struct storage *keys = NULL;
+	char directory[KEYFILE_NAME_MAX];
+	int lock;
+
+	snprintf(store.link, sizeof(store.link), "%s", link);
+	if (storage_new_directory(home, &keys) < 0)
+		return 1;
+	lock = keys->ops->lock(keys);
+	if (lock < 0 || keyfile_directory_choose(keys, link, "bob", 0, directory) < 0)
+		return 2;
+	usleep(50000);
+	if (keyfile_directory_make(keys, directory, &store) < 0)
+		return 3;
+	keys->ops->close(keys, lock);
+	return 0;
+}
+
+Test(keyfile_directory, links_that_begin_at_the_same_time_take_different_directories)
+{
+	static const char *const links[] = {"alice-bob", "fibre2", "fibre3"};
+	char home[] = "/tmp/qkd-test-directory-XXXXXX", command[64];
+	_cleanup_(storage_freep) struct storage *keys = NULL;
+	struct keyfile_store store;
+	pid_t pids[ELEMENTSOF(links)];
+	int status;
+
+	cr_assert_not_null(mkdtemp(home));
+	for (size_t i = 0; i < ELEMENTSOF(links); i++) {
+		pids[i] = fork();
+		if (pids[i] == 0)
+			_exit(take_directory(home, links[i]));
+	}
+	for (size_t i = 0; i < ELEMENTSOF(links); i++) {
+		waitpid(pids[i], &status, 0);
+		cr_expect_eq(status, 0, "%s: %d", links[i], WEXITSTATUS(status));
+	}
+	cr_assert_eq(storage_new_directory(home, &keys), 0);
+	cr_assert_eq(keyfile_store_read(keys, "bob", &store), 0);
+	for (size_t i = 0; i < ELEMENTSOF(links); i++) {
+		char directory[KEYFILE_NAME_MAX];
+
+		snprintf(directory, sizeof(directory), "bob+%s", links[i]);
+		if (str_equal(store.link, links[i]))
+			cr_expect_lt(keyfile_store_read(keys, directory, &store), 0);
+		else
+			cr_expect_eq(keyfile_store_read(keys, directory, &store), 0, "%s",
+				     directory);
+		cr_assert_eq(keyfile_store_read(keys, "bob", &store), 0);
+	}
+	snprintf(command, sizeof(command), "rm -r %s", home);
+	cr_assert_eq(system(command), 0);
 }
