@@ -12,6 +12,8 @@
 #define ENTRY_VERSION 1
 
 #define KEY_BY_PEER  0x01u
+#define KEY_IS_PART  0x02u
+#define KEY_HAS_SIZE 0x04u
 #define LABEL_SERVED 0x01u
 #define LABEL_ENDED  0x02u
 #define LIST_DONE    0x01u
@@ -156,6 +158,16 @@ static bool key_has_detail(enum issue_key_state state)
 	return state == ISSUE_KEY_RESERVED || state == ISSUE_KEY_DELIVERING;
 }
 
+static void put_parts(struct writer *writer, const struct issue_key *key)
+{
+	if (key->bits == 0)
+		return;
+	put_u32(writer, key->bits);
+	put_u8(writer, (uint8_t)key->part_count);
+	for (size_t i = 0; i < key->part_count; i++)
+		put_u64(writer, key->parts[i]);
+}
+
 size_t issue_entry_build_key(const struct issue_key *key, uint8_t *ret_bytes)
 {
 	struct writer writer = {ret_bytes + ISSUE_RECORD_KEY_BYTES};
@@ -165,13 +177,48 @@ size_t issue_entry_build_key(const struct issue_key *key, uint8_t *ret_bytes)
 		return ISSUE_RECORD_KEY_BYTES;
 	put_u8(&writer, ENTRY_VERSION);
 	put_bytes(&writer, key->id.bytes, sizeof(key->id.bytes));
-	put_u8(&writer, key->by_peer ? KEY_BY_PEER : 0);
+	put_u8(&writer,
+	       (uint8_t)((key->by_peer ? KEY_BY_PEER : 0) | (key->is_part ? KEY_IS_PART : 0) |
+			 (key->bits ? KEY_HAS_SIZE : 0)));
 	put_u32(&writer, key->owner);
 	put_bytes(&writer, key->request.bytes, sizeof(key->request.bytes));
 	put_u64(&writer, key->expires_usec);
 	put_text(&writer, key->label);
 	put_u64(&writer, key->label_generation);
+	put_parts(&writer, key);
 	return (size_t)(writer.at - ret_bytes);
+}
+
+static void get_parts(struct reader *reader, struct issue_key *key)
+{
+	key->bits = get_u32(reader);
+	key->part_count = get_u8(reader);
+	if (key->bits == 0 || key->part_count > ELEMENTSOF(key->parts)) {
+		reader->failed = true;
+		key->part_count = 0;
+	}
+	for (size_t i = 0; i < key->part_count; i++)
+		key->parts[i] = get_u64(reader);
+}
+
+static int get_detail(struct reader *reader, struct issue_key *key)
+{
+	uint8_t flags;
+
+	get_bytes(reader, key->id.bytes, sizeof(key->id.bytes));
+	flags = get_u8(reader);
+	key->by_peer = flags & KEY_BY_PEER;
+	key->is_part = flags & KEY_IS_PART;
+	key->owner = get_u32(reader);
+	get_bytes(reader, key->request.bytes, sizeof(key->request.bytes));
+	key->expires_usec = get_u64(reader);
+	get_text(reader, key->label, LABEL_MAX_CHARS);
+	key->label_generation = get_u64(reader);
+	if (flags & KEY_HAS_SIZE)
+		get_parts(reader, key);
+	if (reader_result(reader) < 0 || (*key->label && !label_is_valid(key->label)))
+		return -EBADMSG;
+	return 0;
 }
 
 int issue_entry_parse_key(const struct wal_record *record, struct issue_key *ret)
@@ -188,14 +235,7 @@ int issue_entry_parse_key(const struct wal_record *record, struct issue_key *ret
 			(const uint8_t *)record->public_bytes + ISSUE_RECORD_KEY_BYTES;
 		detail.public_size -= ISSUE_RECORD_KEY_BYTES;
 		reader = reader_of(&detail);
-		get_bytes(&reader, key.id.bytes, sizeof(key.id.bytes));
-		key.by_peer = get_u8(&reader) & KEY_BY_PEER;
-		key.owner = get_u32(&reader);
-		get_bytes(&reader, key.request.bytes, sizeof(key.request.bytes));
-		key.expires_usec = get_u64(&reader);
-		get_text(&reader, key.label, LABEL_MAX_CHARS);
-		key.label_generation = get_u64(&reader);
-		if (reader_result(&reader) < 0 || (*key.label && !label_is_valid(key.label)))
+		if (get_detail(&reader, &key) < 0)
 			return -EBADMSG;
 	}
 	*ret = key;

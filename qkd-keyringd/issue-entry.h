@@ -13,7 +13,8 @@
 
 #define ISSUE_ENTRY_MAX_KEYS      1024
 #define ISSUE_ENTRY_MAX_BYTES     (128 + 2 * 64 + 8 * ISSUE_ENTRY_MAX_KEYS)
-#define ISSUE_ENTRY_KEY_MAX_BYTES (ISSUE_RECORD_KEY_BYTES + 160)
+#define ISSUE_ENTRY_MAX_PARTS     64 /* keys that make up one */
+#define ISSUE_ENTRY_KEY_MAX_BYTES (ISSUE_RECORD_KEY_BYTES + 168 + 8 * ISSUE_ENTRY_MAX_PARTS)
 #define ISSUE_NO_OWNER            UINT32_MAX /* nobody at this site has claimed it */
 
 enum issue_entry_type {
@@ -43,6 +44,12 @@ struct issue_key {
 	uint64_t expires_usec; /* CLOCK_REALTIME */
 	char label[LABEL_MAX_CHARS + 1];
 	uint64_t label_generation;
+	/* It belongs to another key, which has an entry of its own behind this one. */
+	bool is_part;
+	/* Of a key that is cut, or joined with others; 0: it is whole and alone. */
+	uint32_t bits;
+	size_t part_count; /* keys behind the first, of the same directory */
+	uint64_t parts[ISSUE_ENTRY_MAX_PARTS - 1];
 };
 
 struct issue_label {

@@ -8,12 +8,35 @@
 
 #include "qkd-keyringd/issuer-private.h"
 
+/* What it is made of, the peer tells while it has it reserved, too. */
+static void mark_again(struct issue_operation *operation, struct store_place place,
+		       const struct site_message *answer)
+{
+	struct issuer_store *store = operation->store;
+	struct reservation *reservation;
+	size_t parts;
+	int r;
+
+	if (answer->verdicts[0] == SITE_VERDICT_ISSUED)
+		r = reservation_new(store, &place, 1, 0, &reservation);
+	else if (answer->keys.count == 0 || !uuid_equal(&answer->keys.ids[0], &operation->id))
+		return;
+	else
+		r = issuer_directory_reserve(store, &answer->keys, 0, answer->bits, &reservation,
+					     &parts);
+	if (r < 0)
+		return;
+	reservation->by_peer = true;
+	reservation->expires_usec =
+		issuer_clock(store->issuer) + store->issuer->reservation_sec * USEC_PER_SEC;
+	reservation_record(reservation, STORE_KEY_RESERVED);
+}
+
 /* The mark was lost here (a power cut), so the peer is asked what has become of its key. */
 static void queried(struct site_request *request, const struct site_message *answer)
 {
 	struct issue_operation *operation = CONTAINER_OF(request, struct issue_operation, request);
 	struct issuer_store *store = operation->store;
-	struct reservation *reservation;
 	struct store_place place;
 	char verdict = answer->verdicts[0];
 
@@ -22,15 +45,10 @@ static void queried(struct site_request *request, const struct site_message *ans
 		operation->step(operation);
 		return;
 	}
-	if (verdict == SITE_VERDICT_DESTROYED) {
+	if (verdict == SITE_VERDICT_DESTROYED)
 		issuer_directory_end_key(store, place, STORE_KEY_DESTROYED);
-	} else if ((verdict == SITE_VERDICT_RESERVED || verdict == SITE_VERDICT_ISSUED) &&
-		   reservation_new(store, place, &reservation) >= 0) {
-		reservation->by_peer = true;
-		reservation->expires_usec =
-			issuer_clock(store->issuer) + store->issuer->reservation_sec * USEC_PER_SEC;
-		reservation_record(reservation, STORE_KEY_RESERVED);
-	}
+	else if (verdict == SITE_VERDICT_RESERVED || verdict == SITE_VERDICT_ISSUED)
+		mark_again(operation, place, answer);
 	operation->step(operation);
 }
 
@@ -89,7 +107,8 @@ static void existing_step(struct issue_operation *operation)
 		return;
 	}
 	if (reservation->owner == ISSUE_NO_OWNER) {
-		r = reservation_check_quota(operation->issuer, operation->owner, 1);
+		r = reservation_check_quota(operation->issuer, operation->owner,
+					    reservation_key_count(reservation));
 		if (r >= 0)
 			r = reservation_set_owner(reservation, operation->owner);
 		if (r >= 0)
@@ -105,13 +124,11 @@ static void existing_step(struct issue_operation *operation)
 static void deliver_step(struct issue_operation *operation)
 {
 	struct reservation *reservation = find_reservation(operation);
-	uint32_t key_bits;
 	int r;
 
 	if (!reservation)
 		return;
-	key_bits = store_key_bits(operation->store->store, reservation->place.directory);
-	if (operation->bits && operation->bits != key_bits) {
+	if (operation->bits && operation->bits != reservation->bits) {
 		issuer_operation_finish(operation, -EINVAL);
 		return;
 	}
@@ -178,7 +195,6 @@ int issuer_destroy(struct issuer *issuer, const char *peer, const struct uuid *i
 		return -EACCES;
 	if (reservation_is_busy(reservation))
 		return -EBUSY;
-	issuer_tell_destroyed(store, place);
-	reservation_end(reservation, STORE_KEY_DESTROYED);
+	reservation_destroy(reservation);
 	return 0;
 }

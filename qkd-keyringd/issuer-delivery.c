@@ -33,6 +33,14 @@ static int record_claim(struct reservation *reservation, uint32_t owner)
 	return 0;
 }
 
+static bool is_settled(const struct reservation *reservation)
+{
+	for (size_t i = 0; i < reservation_key_count(reservation); i++)
+		if (!issuer_path_is_settled(reservation->store, reservation_place(reservation, i)))
+			return false;
+	return true;
+}
+
 int issuer_delivery_claim(struct issue_operation *operation, struct reservation *reservation)
 {
 	int r;
@@ -52,9 +60,7 @@ int issuer_delivery_claim(struct issue_operation *operation, struct reservation 
 				return r;
 		}
 	}
-	if (!issuer_path_is_settled(reservation->store, reservation->place))
-		return 1;
-	return reservation->durable ? 0 : 1;
+	return reservation->durable && is_settled(reservation) ? 0 : 1;
 }
 
 void issuer_delivery_unclaim(struct issue_operation *operation)
@@ -77,7 +83,7 @@ static int new_delivery(struct reservation *reservation, struct delivery **ret)
 
 	if (!delivery)
 		return -ENOMEM;
-	r = issuer_directory_read_key(reservation->store, reservation->place, &delivery->key);
+	r = reservation_read(reservation, &delivery->key);
 	if (r < 0) {
 		free(delivery);
 		return r;
@@ -100,8 +106,7 @@ static void lose_key(struct reservation *reservation, int result)
 				       .error = -result},
 		  "a key for site %s cannot be read and is destroyed: %s", store->peer_name,
 		  strerror(-result));
-	issuer_tell_destroyed(store, reservation->place);
-	reservation_end(reservation, STORE_KEY_DESTROYED);
+	reservation_destroy(reservation);
 }
 
 void issuer_delivery_hand_out(struct issue_operation *operation)

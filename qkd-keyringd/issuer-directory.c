@@ -71,6 +71,33 @@ static enum store_owner owner_of(const struct issuer_directory *directory)
 								  : STORE_OWNER_PEER;
 }
 
+int issuer_directory_reserve(struct issuer_store *store, const struct site_keys *keys, size_t first,
+			     uint32_t bits, struct reservation **ret, size_t *ret_parts)
+{
+	struct issuer_directory *directory =
+		issuer_directory_find(store, &keys->store, keys->generation);
+	struct store_place places[SITE_MAX_PARTS];
+	size_t parts;
+	int r;
+
+	if (!directory)
+		return -ENOKEY;
+	parts = issuer_supply_parts(bits, directory->on_disk.store.key_bits);
+	if (parts > SITE_MAX_PARTS || parts > keys->count - first)
+		return -ENOKEY;
+	for (size_t i = 0; i < parts; i++) {
+		places[i] = (struct store_place){directory->index, keys->sequences[first + i]};
+		if (store_state(store->store, places[i]) != STORE_KEY_AVAILABLE ||
+		    store_is_own(store->store, places[i]) ||
+		    !uuid_equal(store_id(store->store, places[i]), &keys->ids[first + i]))
+			return -ENOKEY;
+	}
+	r = reservation_new(store, places, parts, bits, ret);
+	if (r >= 0)
+		*ret_parts = parts;
+	return r;
+}
+
 static int add_directory(struct issuer_store *store, const struct store_directory *on_disk,
 			 struct issuer_directory **ret)
 {

@@ -27,11 +27,9 @@ static bool is_of_link(const struct issuer_directory *directory)
 static size_t choose_in(struct issuer_store *store, uint32_t directory, size_t max,
 			struct reservation **reservations)
 {
-	struct store_place place;
 	size_t count = 0;
 
-	while (count < max && issuer_supply_next(store, 0, &directory, &place) &&
-	       reservation_new(store, place, &reservations[count]) >= 0)
+	while (count < max && issuer_supply_take(store, 0, &directory, &reservations[count]))
 		count++;
 	return count;
 }

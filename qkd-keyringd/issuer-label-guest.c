@@ -114,8 +114,7 @@ static bool let_go(struct label *label)
 	label->state = LABEL_NEW;
 	label->reservation = NULL;
 	reservation->label = NULL;
-	issuer_tell_destroyed(label->store, reservation->place);
-	reservation_end(reservation, STORE_KEY_DESTROYED);
+	reservation_destroy(reservation);
 	return true;
 }
 
@@ -146,7 +145,7 @@ static void assign(struct label *label, const struct site_message *message,
 
 enum site_verdict issuer_label_guest_mark(struct issuer_store *store,
 					  const struct site_message *message,
-					  struct store_place place)
+					  const struct store_place *places)
 {
 	struct label *label = label_find(&store->labels, message->label);
 	struct reservation *reservation;
@@ -163,7 +162,7 @@ enum site_verdict issuer_label_guest_mark(struct issuer_store *store,
 	label = label_find(&store->labels, message->label);
 	if (!label && label_add(&store->labels, store, message->label, &label) < 0)
 		return SITE_VERDICT_REFUSED;
-	if (reservation_new(store, place, &reservation) < 0) {
+	if (reservation_new(store, places, message->parts, message->bits, &reservation) < 0) {
 		issuer_label_drop_idle(label);
 		return SITE_VERDICT_REFUSED;
 	}

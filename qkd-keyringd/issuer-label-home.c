@@ -79,8 +79,7 @@ static void choose_again(struct label *label)
 	label->state = LABEL_NEW;
 	label->durable = label->confirmed = false;
 	list_remove(&label->waiter.link);
-	issuer_tell_destroyed(label->store, reservation->place);
-	reservation_end(reservation, STORE_KEY_DESTROYED);
+	reservation_destroy(reservation);
 	if (++label->tries >= ISSUER_MAX_TRIES) {
 		label->tries = 0;
 		refuse_all(label, ETIMEDOUT);
@@ -90,10 +89,8 @@ static void choose_again(struct label *label)
 /* The peer knows this label for another key: it is spent there, and so it is here. */
 static void adopt_spent(struct label *label)
 {
-	if (label->reservation) {
-		issuer_tell_destroyed(label->store, label->reservation->place);
-		reservation_end(label->reservation, STORE_KEY_DESTROYED);
-	}
+	if (label->reservation)
+		reservation_destroy(label->reservation);
 	label->confirmed = true;
 }
 
@@ -124,6 +121,7 @@ static int ask_mark(struct label *label)
 		.label_generation = label->generation,
 		.expires_usec = label->expires_usec,
 		.bits = label->bits,
+		.parts = (uint32_t)reservation_key_count(label->reservation),
 	};
 	int r = reservation_list(&label->reservation, 1, &message.keys);
 
@@ -155,7 +153,7 @@ static void assign(struct label *label, struct reservation *reservation)
 	label->state = LABEL_ASSIGNED;
 	label->generation = next_generation(store);
 	label->expires_usec = issuer_clock(issuer) + ttl_sec * USEC_PER_SEC;
-	label->bits = store_key_bits(store->store, reservation->place.directory);
+	label->bits = reservation->bits;
 	label->id = reservation->node.id;
 	label->reservation = reservation;
 	label->served = label->durable = label->confirmed = false;
@@ -179,20 +177,15 @@ static void choose(struct label *label)
 {
 	struct issuer_store *store = label->store;
 	struct reservation *reservation;
-	struct store_place place;
 
 	if (!issuer_supply_has_size(store, label->want_bits)) {
 		refuse_all(label, EINVAL);
 		return;
 	}
 	if (!site_peer_is_connected(store->peer) ||
-	    !issuer_supply_next(store, label->want_bits, NULL, &place)) {
+	    !issuer_supply_take(store, label->want_bits, NULL, &reservation)) {
 		label->supply.ready = supply_ready;
 		issuer_supply_wait(store, &label->supply, label->want_bits);
-		return;
-	}
-	if (reservation_new(store, place, &reservation) < 0) {
-		refuse_all(label, ETIMEDOUT);
 		return;
 	}
 	issuer_supply_run_ahead(store);
@@ -265,6 +258,11 @@ static void begin_end(struct label *label)
 	list_remove(&label->waiter.link);
 	label->state = LABEL_ENDING;
 	label->reservation = NULL;
+	/* Told in any case: the peer's mark may never have been made, or be lost. */
+	if (reservation)
+		reservation_tell_destroyed(reservation);
+	else if (store_find(store->store, &label->id, &place))
+		issuer_tell_destroyed(store, place);
 	if (reservation) {
 		reservation->label = NULL;
 		/* What is being delivered now is delivered to its end. */
@@ -272,9 +270,6 @@ static void begin_end(struct label *label)
 		if (!reservation->delivery)
 			reservation_end(reservation, STORE_KEY_DESTROYED);
 	}
-	/* The peer may not know it for the label's: its mark was never made, or lost. */
-	if (store_find(store->store, &label->id, &place))
-		issuer_tell_destroyed(store, place);
 	strcpy(message.label, label->name);
 	if (site_peer_ask(store->peer, &label->request, &message, ended) < 0)
 		label->state = LABEL_ASSIGNED; /* tried again when somebody asks */

@@ -35,7 +35,7 @@ void issuer_lease_want(struct issuer_store *store, uint32_t bits)
 	};
 
 	if (store->want_refused || store->lease_expected || site_request_is_pending(&store->want) ||
-	    !site_peer_is_connected(store->peer) || store_counts(store->store)->available_own > 0 ||
+	    !site_peer_is_connected(store->peer) || issuer_supply_has(store, bits) ||
 	    store_counts(store->store)->available_peer == 0)
 		return;
 	message.request = issuer_new_request(store->issuer);
@@ -114,9 +114,11 @@ static void give_away_of(struct issuer_directory *directory, size_t count, struc
 static void give_away(struct issuer_store *store, uint32_t bits, size_t count,
 		      struct issue_list *entry)
 {
-	for (size_t i = 0; i < store->directory_count && entry->count == 0; i++)
-		if (bits == 0 || store_key_bits(store->store, (uint32_t)i) == bits)
-			give_away_of(store->directories[i], count, entry);
+	/* Those that need not be cut or joined first. */
+	for (int exact = 1; exact >= 0; exact--)
+		for (size_t i = 0; i < store->directory_count && entry->count == 0; i++)
+			if ((store_key_bits(store->store, (uint32_t)i) == bits) == exact)
+				give_away_of(store->directories[i], count, entry);
 }
 
 void issuer_lease_wanted(struct issuer_store *store, const struct site_message *message)

@@ -289,12 +289,17 @@ void issuer_path_on_disk(struct issuer *issuer, struct issue_log_waiter *waiter)
 size_t issuer_path_waiting(struct issuer *issuer, const char *peer)
 {
 	struct issuer_store *store = issuer_find_store(issuer, peer);
+	const struct issuer_directory *directory = store ? find_built(store, issuer->site) : NULL;
 	size_t count = 0;
 
 	if (!store)
 		return 0;
-	LIST_FOREACH (link, &store->supply)
-		count++;
+	LIST_FOREACH (link, &store->supply) {
+		uint32_t bits = LIST_ENTRY(link, struct supply_waiter, link)->bits;
+
+		count += directory ? issuer_supply_parts(bits, directory->on_disk.store.key_bits)
+				   : 1;
+	}
 	return count;
 }
 

@@ -88,7 +88,7 @@ void issuer_path_stale(struct issuer *issuer, const char *peer,
 /* Calls back when what was appended is on disk. */
 void issuer_path_on_disk(struct issuer *issuer, struct issue_log_waiter *waiter);
 
-/* Requests without a key, and keys of our own that are available, with that peer. */
+/* Keys for which requests wait, and keys of our own that are available, with that peer. */
 size_t issuer_path_waiting(struct issuer *issuer, const char *peer);
 uint64_t issuer_path_available(struct issuer *issuer, const char *peer);
 

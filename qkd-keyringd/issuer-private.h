@@ -73,6 +73,7 @@ struct issuer_store {
 	size_t directory_count;
 
 	struct id_table reservations; /* by key id */
+	struct id_table parts;        /* struct reservation_part, by key id */
 	struct label_table labels;
 
 	struct list supply;  /* supply_waiters */
@@ -102,11 +103,22 @@ struct issuer_store {
 	struct log_ratelimit differ_limit;
 };
 
-/* A key that is spoken for. */
+/* A key behind the first of those that make up one. It has no life of its own. */
+struct reservation_part {
+	struct id_node node;
+	struct reservation *whole;
+	struct store_place place;
+};
+
+/* A key that is spoken for: one key, the beginning of one, or several of one directory joined. */
 struct reservation {
 	struct id_node node;
 	struct issuer_store *store;
-	struct store_place place;
+	struct store_place place; /* of the first */
+	uint32_t bits;
+	size_t part_count; /* keys behind the first */
+	struct reservation_part *parts;
+	bool recorded;
 	enum store_key_state state; /* reserved or delivering */
 	bool marking;               /* the peer has not answered: no record, nobody's yet */
 	bool by_peer;
@@ -237,6 +249,12 @@ enum store_key_state issuer_directory_look_up(struct issuer_store *store, const 
 					      struct store_place *ret, bool *ret_gone);
 struct issuer_directory *issuer_directory_of(const struct issuer_store *store,
 					     struct store_place place);
+/*
+ * Reserves the key of this size that begins with keys->ids[first], all of whose parts are the
+ * peer's and available here; -ENOKEY when they are not. *ret_parts are so many of keys.
+ */
+int issuer_directory_reserve(struct issuer_store *store, const struct site_keys *keys, size_t first,
+			     uint32_t bits, struct reservation **ret, size_t *ret_parts);
 int issuer_directory_read_key(struct issuer_store *store, struct store_place place,
 			      struct secret **ret);
 /* Sets the state and records it, for keys without a reservation; erases the line. */
@@ -265,18 +283,33 @@ int issuer_replay(struct issuer *issuer);
 void issuer_replay_compact(struct issuer *issuer);
 
 /* reservation.c */
-int reservation_new(struct issuer_store *store, struct store_place place, struct reservation **ret);
+/* places: count of one directory, 1..SITE_MAX_PARTS, all known. bits 0: the size of one key. */
+int reservation_new(struct issuer_store *store, const struct store_place *places, size_t count,
+		    uint32_t bits, struct reservation **ret);
+/* By the id that it goes by, the first key's. */
 struct reservation *reservation_find(const struct issuer_store *store, const struct uuid *id);
+/* Which has this key, first or not. */
 struct reservation *reservation_at(const struct issuer_store *store, struct store_place place);
-/* As the site protocol names them, for site_message_done(); all of one directory. */
+/* In the index, without a record. */
+void reservation_set_states(struct reservation *reservation, enum store_key_state state);
+size_t reservation_key_count(const struct reservation *reservation);
+struct store_place reservation_place(const struct reservation *reservation, size_t i);
+/* Its bytes, cut or joined; as issuer_directory_read_key(). */
+int reservation_read(const struct reservation *reservation, struct secret **ret);
+/* All their keys as the site protocol names them, for site_message_done(); all of one directory. */
 int reservation_list(struct reservation *const *reservations, size_t count, struct site_keys *ret);
-void reservation_entry(const struct reservation *reservation, struct issue_key *ret);
+/* Its entry, and before it those of its parts; so that it stands for all of them. */
+int reservation_log(const struct reservation *reservation, bool with_parts, struct issue_log *log);
 /* Sets its state and appends its record. */
 void reservation_record(struct reservation *reservation, enum store_key_state state);
 /* For an owner at this site, whose quota is charged; -EDQUOT. */
 int reservation_check_quota(struct issuer *issuer, uint32_t owner, size_t count);
 int reservation_set_owner(struct reservation *reservation, uint32_t owner);
-/* Issued or destroyed: recorded, erased, freed; wakes who waited for it. */
+/* The peer is told that they are destroyed, or will be. */
+void reservation_tell_destroyed(struct reservation *reservation);
+/* That, and reservation_end(). */
+void reservation_destroy(struct reservation *reservation);
+/* Issued or destroyed: all of it recorded, erased, freed; wakes who waited for it. */
 void reservation_end(struct reservation *reservation, enum store_key_state state);
 /* Available again, without a record: it never had one. Freed. */
 void reservation_release(struct reservation *reservation);
@@ -319,7 +352,7 @@ void issuer_label_guest_operation(struct issue_operation *operation);
 /* The home's mark names a label; answers a verdict. */
 enum site_verdict issuer_label_guest_mark(struct issuer_store *store,
 					  const struct site_message *message,
-					  struct store_place place);
+					  const struct store_place *places);
 void issuer_label_guest_end(struct issuer_store *store, const struct site_message *message);
 /* Both ends: its record, as it stands. */
 void issuer_label_entry(const struct label *label, bool ended, struct issue_label *ret);

@@ -273,8 +273,7 @@ static void forget_reservation(struct id_node *node, void *userdata)
 
 	if (reservation_is_busy(reservation))
 		return;
-	issuer_tell_destroyed(reservation->store, reservation->place);
-	reservation_end(reservation, STORE_KEY_DESTROYED);
+	reservation_destroy(reservation);
 }
 
 static void forget(struct issuer_store *store)

@@ -83,28 +83,80 @@ static int replay_label_of(struct reservation *reservation, const struct issue_k
 	return 0;
 }
 
+/* All of it may still be reserved: its parts have come before it in the record, and nothing of it
+ * was erased, which proves that a later entry ended it. */
+static bool is_intact(struct issuer_store *store, const struct store_place *places, size_t count)
+{
+	for (size_t i = 0; i < count; i++) {
+		enum store_key_state state = store_state(store->store, places[i]);
+
+		if ((state != STORE_KEY_AVAILABLE && state != STORE_KEY_RESERVED) ||
+		    reservation_at(store, places[i]))
+			return false;
+	}
+	return true;
+}
+
+/* What is left of one that is over. */
+static void end_rest(struct issuer_store *store, const struct store_place *places, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		if (store_state(store->store, places[i]) == STORE_KEY_AVAILABLE ||
+		    store_state(store->store, places[i]) == STORE_KEY_RESERVED)
+			store_set_state(store->store, places[i], STORE_KEY_DESTROYED);
+}
+
+/* *ret is NULL when it is over. */
+static int make_reservation(struct issuer_store *store, struct store_place place,
+			    const struct issue_key *key, struct reservation **ret)
+{
+	struct store_place places[SITE_MAX_PARTS] = {place};
+	size_t count = 1 + key->part_count;
+
+	for (size_t i = 0; i < key->part_count; i++)
+		places[1 + i] = (struct store_place){place.directory, key->parts[i]};
+	if (is_intact(store, places, count))
+		return reservation_new(store, places, count, key->bits, ret);
+	if (key->bits == 0)
+		store_set_plain(store->store, place);
+	else
+		end_rest(store, places, count);
+	*ret = NULL;
+	return 0;
+}
+
 static int replay_reservation(struct issuer_directory *directory, struct store_place place,
 			      const struct issue_key *key)
 {
 	struct issuer_store *store = directory->store;
-	struct reservation *reservation = reservation_at(store, place);
+	struct reservation *reservation = reservation_find(store, store_id(store->store, place));
 	bool delivering = key->key.state == ISSUE_KEY_DELIVERING;
 	int r = 0;
 
 	if (!reservation)
-		r = reservation_new(store, place, &reservation);
-	if (r >= 0)
-		r = reservation_set_owner(reservation, key->owner);
+		r = make_reservation(store, place, key, &reservation);
+	if (r < 0 || !reservation)
+		return r;
+	r = reservation_set_owner(reservation, key->owner);
 	if (r < 0)
 		return r;
 	reservation->state = delivering ? STORE_KEY_DELIVERING : STORE_KEY_RESERVED;
 	/* Whether the bytes left is not known: so they have. */
 	reservation->durable = reservation->handed_out = delivering;
+	reservation->recorded = true;
 	reservation->by_peer = key->by_peer;
 	reservation->request = key->request;
 	reservation->expires_usec = key->expires_usec;
-	store_set_state(store->store, place, reservation->state);
+	reservation_set_states(reservation, reservation->state);
 	return replay_label_of(reservation, key);
+}
+
+/* Behind it comes the key that it is part of; else the record was cut off, and settle() ends it. */
+static int replay_part(struct issuer_store *store, struct store_place place)
+{
+	if (store_state(store->store, place) == STORE_KEY_AVAILABLE)
+		store_set_state(store->store, place, STORE_KEY_RESERVED);
+	return 0;
 }
 
 static void replay_end(struct issuer_store *store, struct store_place place,
@@ -113,15 +165,17 @@ static void replay_end(struct issuer_store *store, struct store_place place,
 	struct reservation *reservation = reservation_at(store, place);
 	enum store_key_state state = STORE_KEY_DESTROYED;
 
-	if (reservation && reservation->label)
-		reservation->label->reservation = NULL;
-	if (reservation)
-		reservation_free(reservation);
 	if (key->key.state == ISSUE_KEY_ISSUED)
 		state = STORE_KEY_ISSUED;
 	else if (key->key.state == ISSUE_KEY_RELEASED)
 		state = STORE_KEY_AVAILABLE;
 	store_set_state(store->store, place, state);
+	if (!reservation)
+		return;
+	reservation_set_states(reservation, state);
+	if (reservation->label)
+		reservation->label->reservation = NULL;
+	reservation_free(reservation);
 }
 
 static int on_key(const struct issue_key *key, void *userdata)
@@ -137,12 +191,10 @@ static int on_key(const struct issue_key *key, void *userdata)
 	state = store_state(directory->store->store, place);
 	if (state == STORE_KEY_ABSENT)
 		return 0; /* its file is gone: it was erased with all others there */
-	if (key->key.state == ISSUE_KEY_RESERVED || key->key.state == ISSUE_KEY_DELIVERING) {
-		/* An erased line is proof that a later entry ended it. */
-		if (state == STORE_KEY_ISSUED && !reservation_at(directory->store, place))
-			return 0;
+	if (key->is_part)
+		return replay_part(directory->store, place);
+	if (key->key.state == ISSUE_KEY_RESERVED || key->key.state == ISSUE_KEY_DELIVERING)
 		return replay_reservation(directory, place, key);
-	}
 	replay_end(directory->store, place, key);
 	return 0;
 }
@@ -237,6 +289,15 @@ static void burn(struct settling *settling)
 	settling->burn_count = 0;
 }
 
+static bool may_have_been_chosen(const struct settling *settling, const struct store_line *line)
+{
+	const struct issuer_directory *directory = settling->directory;
+
+	return !settling->complete && line->state == STORE_KEY_AVAILABLE &&
+	       store_is_own(directory->store->store, line->place) &&
+	       (line->leased || line->place.sequence < directory->ahead);
+}
+
 /* Burns what may have been chosen, and erases what a crash has left to erase. */
 static int settle_line(const struct store_line *line, void *userdata)
 {
@@ -244,16 +305,14 @@ static int settle_line(const struct store_line *line, void *userdata)
 	struct issuer_directory *directory = settling->directory;
 	struct issuer_store *store = directory->store;
 	bool used = line->state == STORE_KEY_ISSUED || line->state == STORE_KEY_DESTROYED;
+	bool orphan = line->state == STORE_KEY_RESERVED && !reservation_at(store, line->place);
 
 	if (used && !line->erased)
 		issuer_directory_erase_later(directory, line->place.sequence);
 	/* The list that tells of it may have been cut off behind its own entry. */
 	if (!settling->complete && line->state == STORE_KEY_DESTROYED)
 		issuer_tell_destroyed(store, line->place);
-	if (settling->complete || line->state != STORE_KEY_AVAILABLE ||
-	    !store_is_own(store->store, line->place))
-		return 0;
-	if (!line->leased && line->place.sequence >= directory->ahead)
+	if (!orphan && !may_have_been_chosen(settling, line))
 		return 0;
 	settling->burn[settling->burn_count++] = line->place;
 	if (settling->burn_count == ELEMENTSOF(settling->burn))
@@ -342,12 +401,10 @@ static void snapshot_reservation(struct id_node *node, void *userdata)
 {
 	struct reservation *reservation = CONTAINER_OF(node, struct reservation, node);
 	struct snapshot *snapshot = userdata;
-	struct issue_key entry;
 
 	if (snapshot->result < 0 || reservation->marking)
 		return;
-	reservation_entry(reservation, &entry);
-	snapshot->result = issue_log_key(snapshot->log, &entry);
+	snapshot->result = reservation_log(reservation, true, snapshot->log);
 }
 
 static void snapshot_label(struct label *label, void *userdata)

@@ -14,31 +14,25 @@ static void supply_ready(struct supply_waiter *waiter)
 	reserve_step(CONTAINER_OF(waiter, struct issue_operation, supply));
 }
 
-/* Takes as many available keys as are wanted, all of one directory. */
-static int choose_keys(struct issue_operation *operation)
+/* Takes as many available keys as are wanted and fit into one mark, all of one directory. */
+static void choose_keys(struct issue_operation *operation)
 {
 	struct issuer_store *store = operation->store;
-	struct store_place place;
+	struct reservation *reservation;
 	const uint32_t *directory = NULL;
-	uint32_t first = 0;
+	size_t most = operation->wanted;
 
 	operation->count = 0;
-	while (operation->count < operation->wanted &&
-	       issuer_supply_next(store, operation->bits, directory, &place)) {
-		struct reservation *reservation;
-		int r = reservation_new(store, place, &reservation);
-
-		if (r < 0)
-			return r;
+	while (operation->count < most &&
+	       issuer_supply_take(store, operation->bits, directory, &reservation)) {
 		reservation->marking = true;
 		reservation->request = operation->request.node.id;
-		first = place.directory;
-		directory = &first;
 		operation->keys[operation->count++] = reservation;
+		directory = &operation->keys[0]->place.directory;
+		most = MIN(most, SITE_MESSAGE_MAX_KEYS / reservation_key_count(reservation));
 	}
 	issuer_supply_run_ahead(store);
 	issuer_store_changed(store);
-	return 0;
 }
 
 static uint32_t wait_msec(const struct issue_operation *operation)
@@ -76,50 +70,40 @@ static int keep(struct issue_operation *operation, struct reservation *reservati
 	return 0;
 }
 
-static void destroy(struct reservation *reservation)
+/* Keys of the peer's half that it has reserved for us instead; *first is the next of them. */
+static void take_alternative(struct issue_operation *operation, const struct site_keys *keys,
+			     uint32_t bits, size_t *first)
 {
-	issuer_tell_destroyed(reservation->store, reservation->place);
-	reservation_end(reservation, STORE_KEY_DESTROYED);
-}
-
-/* A key of the peer's half that it has reserved for us instead. */
-static int take_alternative(struct issue_operation *operation, const struct site_keys *keys,
-			    size_t i)
-{
-	struct issuer_store *store = operation->store;
 	struct reservation *reservation;
-	struct store_place place;
-	bool gone;
-	int r;
+	size_t parts;
 
-	if (issuer_directory_look_up(store, &keys->store, keys->generation, keys->sequences[i],
-				     &place, &gone) != STORE_KEY_AVAILABLE)
-		return -ENOKEY;
-	if (store_is_own(store->store, place) ||
-	    !uuid_equal(store_id(store->store, place), &keys->ids[i]))
-		return -ENOKEY;
-	r = reservation_new(store, place, &reservation);
-	if (r < 0)
-		return r;
+	if (issuer_directory_reserve(operation->store, keys, *first, bits, &reservation, &parts) <
+	    0) {
+		*first = keys->count; /* what follows cannot be told apart */
+		return;
+	}
+	*first += parts;
 	reservation->request = operation->request.node.id;
-	return keep(operation, reservation);
+	if (keep(operation, reservation) < 0)
+		reservation_destroy(reservation);
 }
 
 static void take_verdicts(struct issue_operation *operation, const struct site_message *answer)
 {
 	size_t alternative = 0, known = answer->verdicts ? strlen(answer->verdicts) : 0;
+	uint32_t bits = operation->keys[0]->bits;
 
 	for (size_t i = 0; i < operation->count; i++) {
 		char verdict = i < known ? answer->verdicts[i] : SITE_VERDICT_REFUSED;
 
 		if (verdict == SITE_VERDICT_OK) {
 			if (keep(operation, operation->keys[i]) < 0)
-				destroy(operation->keys[i]);
+				reservation_destroy(operation->keys[i]);
 			continue;
 		}
 		if (verdict == SITE_VERDICT_ALTERNATIVE && alternative < answer->keys.count)
-			(void)take_alternative(operation, &answer->keys, alternative++);
-		destroy(operation->keys[i]);
+			take_alternative(operation, &answer->keys, bits, &alternative);
+		reservation_destroy(operation->keys[i]);
 	}
 	operation->count = 0;
 }
@@ -146,6 +130,8 @@ static int start_mark(struct issue_operation *operation)
 		.hold_sec = MIN(store->issuer->reservation_sec + ISSUER_MARK_MARGIN_SEC,
 				SITE_HOLD_MAX_SEC),
 		.wait_msec = wait_msec(operation),
+		.bits = operation->keys[0]->bits,
+		.parts = (uint32_t)reservation_key_count(operation->keys[0]),
 	};
 	int r = reservation_list(operation->keys, operation->count, &message.keys);
 
@@ -168,10 +154,10 @@ static void reserve_step(struct issue_operation *operation)
 		return;
 	operation->request.node.id = issuer_new_request(operation->issuer);
 	if (site_peer_is_connected(store->peer))
-		r = choose_keys(operation);
-	if (r >= 0 && operation->count > 0)
+		choose_keys(operation);
+	if (operation->count > 0)
 		r = start_mark(operation);
-	else if (r >= 0)
+	else
 		issuer_supply_wait(store, &operation->supply, operation->bits);
 	if (r >= 0)
 		return;

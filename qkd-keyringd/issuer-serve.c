@@ -98,61 +98,85 @@ static void log_difference(struct issuer_store *store, const struct uuid *id)
 			  store->peer_name, suppressed);
 }
 
+static void keep_for_peer(struct reservation *reservation, const struct site_message *message)
+{
+	struct issuer *issuer = reservation->store->issuer;
+
+	reservation->by_peer = true;
+	reservation->request = message->request;
+	reservation->expires_usec = issuer_clock(issuer) + message->hold_sec * USEC_PER_SEC;
+	reservation_record(reservation, STORE_KEY_RESERVED);
+}
+
 /* The peer's key, available here: it is reserved for whoever asks for it by its id. */
 static enum site_verdict mark_available(struct issuer_store *store,
 					const struct site_message *message,
-					struct store_place place)
+					const struct store_place *places)
 {
 	struct reservation *reservation;
 
 	if (*message->label)
-		return issuer_label_guest_mark(store, message, place);
-	if (reservation_new(store, place, &reservation) < 0)
+		return issuer_label_guest_mark(store, message, places);
+	if (reservation_new(store, places, message->parts, message->bits, &reservation) < 0)
 		return SITE_VERDICT_REFUSED;
-	reservation->by_peer = true;
-	reservation->request = message->request;
-	reservation->expires_usec = issuer_clock(store->issuer) + message->hold_sec * USEC_PER_SEC;
-	reservation_record(reservation, STORE_KEY_RESERVED);
+	keep_for_peer(reservation, message);
 	return SITE_VERDICT_OK;
 }
 
 /* The same mark again. A label's key may even be spent here already. */
-static bool is_marked_for(const struct issuer_store *store, const struct reservation *reservation,
-			  const struct site_message *message)
+static bool is_marked_for(const struct issuer_store *store, const struct site_message *message,
+			  const struct uuid *id)
 {
+	const struct reservation *reservation = reservation_find(store, id);
 	const struct label *label = label_find(&store->labels, message->label);
 
 	if (*message->label)
 		return label && label->state == LABEL_ASSIGNED &&
-		       label->generation == message->label_generation &&
-		       uuid_equal(&label->id, &message->keys.ids[0]);
-	return reservation && uuid_equal(&reservation->request, &message->request);
+		       label->generation == message->label_generation && uuid_equal(&label->id, id);
+	return reservation && uuid_equal(&reservation->request, &message->request) &&
+	       reservation->bits == message->bits;
 }
 
-/* SITE_VERDICT_UNKNOWN: it is not here, and may still come. */
-static enum site_verdict mark_one(struct issuer_store *store, const struct site_message *message,
-				  size_t i)
+/* One key of those that make up what is to be marked. SITE_VERDICT_UNKNOWN: it is not here, and may
+ * still come. */
+static enum site_verdict look_at(struct issuer_store *store, const struct site_message *message,
+				 size_t i, struct store_place *ret)
 {
 	const struct site_keys *keys = &message->keys;
-	struct reservation *reservation;
-	struct store_place place;
 	bool gone;
 	enum store_key_state state = issuer_directory_look_up(store, &keys->store, keys->generation,
-							      keys->sequences[i], &place, &gone);
+							      keys->sequences[i], ret, &gone);
 
 	if (state == STORE_KEY_ABSENT)
 		return gone ? SITE_VERDICT_REFUSED : SITE_VERDICT_UNKNOWN;
-	if (!uuid_equal(store_id(store->store, place), &keys->ids[i])) {
-		log_difference(store, &keys->ids[i]);
-		return SITE_VERDICT_REFUSED;
+	if (issuer_supply_parts(message->bits, store_key_bits(store->store, ret->directory)) ==
+		    message->parts &&
+	    uuid_equal(store_id(store->store, *ret), &keys->ids[i])) {
+		if (state == STORE_KEY_AVAILABLE && !store_is_own(store->store, *ret))
+			return SITE_VERDICT_OK;
 	}
-	reservation = reservation_at(store, place);
-	if (is_marked_for(store, reservation, message))
-		return SITE_VERDICT_OK;
-	if (state == STORE_KEY_AVAILABLE && !store_is_own(store->store, place))
-		return mark_available(store, message, place);
 	log_difference(store, &keys->ids[i]);
 	return SITE_VERDICT_REFUSED;
+}
+
+/* The i-th of what is to be marked: all of it or nothing. */
+static enum site_verdict mark_one(struct issuer_store *store, const struct site_message *message,
+				  size_t i)
+{
+	struct store_place places[SITE_MAX_PARTS];
+	size_t first = i * message->parts;
+	bool missing = false;
+
+	if (is_marked_for(store, message, &message->keys.ids[first]))
+		return SITE_VERDICT_OK;
+	for (size_t j = 0; j < message->parts; j++) {
+		enum site_verdict verdict = look_at(store, message, first + j, &places[j]);
+
+		if (verdict == SITE_VERDICT_REFUSED)
+			return verdict;
+		missing |= verdict == SITE_VERDICT_UNKNOWN;
+	}
+	return missing ? SITE_VERDICT_UNKNOWN : mark_available(store, message, places);
 }
 
 /* A key of our half, reserved for the peer's request in place of one that it cannot have. All
@@ -163,21 +187,25 @@ static bool add_alternative(struct issuer_store *store, const struct site_messag
 	struct issuer_directory *directory =
 		keys->count ? issuer_directory_find(store, &keys->store, keys->generation) : NULL;
 	struct reservation *reservation;
-	struct store_place place;
 
-	if (!issuer_supply_next(store, 0, directory ? &directory->index : NULL, &place) ||
-	    reservation_new(store, place, &reservation) < 0)
+	if (!issuer_supply_take(store, message->bits, directory ? &directory->index : NULL,
+				&reservation))
 		return false;
 	issuer_supply_run_ahead(store);
-	directory = issuer_directory_of(store, place);
-	reservation->by_peer = true;
-	reservation->request = message->request;
-	reservation->expires_usec = issuer_clock(store->issuer) + message->hold_sec * USEC_PER_SEC;
-	reservation_record(reservation, STORE_KEY_RESERVED);
+	if (keys->count + reservation_key_count(reservation) > SITE_MESSAGE_MAX_KEYS) {
+		reservation_release(reservation);
+		return false;
+	}
+	directory = issuer_directory_of(store, reservation->place);
 	keys->store = directory->on_disk.store.uuid;
 	keys->generation = directory->on_disk.store.generation;
-	keys->ids[keys->count] = reservation->node.id;
-	keys->sequences[keys->count++] = place.sequence;
+	for (size_t i = 0; i < reservation_key_count(reservation); i++) {
+		struct store_place place = reservation_place(reservation, i);
+
+		keys->ids[keys->count] = *store_id(store->store, place);
+		keys->sequences[keys->count++] = place.sequence;
+	}
+	keep_for_peer(reservation, message);
 	return true;
 }
 
@@ -185,13 +213,11 @@ static bool add_alternative(struct issuer_store *store, const struct site_messag
 static int finish_verdicts(struct issuer_store *store, const struct site_message *message,
 			   struct site_message *reply)
 {
-	reply->keys.ids = calloc(message->keys.count, sizeof(struct uuid));
-	reply->keys.sequences = calloc(message->keys.count, sizeof(uint64_t));
+	reply->keys.ids = calloc(SITE_MESSAGE_MAX_KEYS, sizeof(struct uuid));
+	reply->keys.sequences = calloc(SITE_MESSAGE_MAX_KEYS, sizeof(uint64_t));
 	if (!reply->keys.ids || !reply->keys.sequences)
 		return -ENOMEM;
-	for (size_t i = 0; i < message->keys.count; i++) {
-		char *verdict = &reply->verdicts[i];
-
+	for (char *verdict = reply->verdicts; *verdict; verdict++) {
 		if (*verdict == SITE_VERDICT_UNKNOWN)
 			*verdict = SITE_VERDICT_REFUSED;
 		if (*verdict == SITE_VERDICT_REFUSED && !*message->label &&
@@ -208,10 +234,11 @@ static bool try_mark(struct issuer_store *store, const struct site_message *mess
 		.type = SITE_MARKED,
 		.request = message->request,
 	};
+	size_t count = message->keys.count / message->parts;
 	bool all_ok = true;
 
-	reply.verdicts = calloc(message->keys.count + 1, 1);
-	for (size_t i = 0; reply.verdicts && i < message->keys.count; i++) {
+	reply.verdicts = calloc(count + 1, 1);
+	for (size_t i = 0; reply.verdicts && i < count; i++) {
 		enum site_verdict verdict = mark_one(store, message, i);
 
 		if (verdict == SITE_VERDICT_UNKNOWN && !last)
@@ -266,16 +293,22 @@ static int hold_mark(struct issuer_store *store, const struct site_message *mess
 	return 0;
 }
 
-/* The peer's own keys only, and a label only from its home. */
+/* A label only from its home, and for one key; parts that make up whole ones. */
 static bool mark_is_proper(const struct issuer_store *store, const struct site_message *message)
 {
-	return !*message->label || (!store->leads && message->keys.count == 1);
+	size_t count = message->keys.count;
+
+	if (message->bits == 0 || message->parts == 0 || count % message->parts != 0)
+		return false;
+	return !*message->label || (!store->leads && count == message->parts);
 }
 
 static void serve_mark(struct issuer_store *store, const struct site_message *message)
 {
 	if (!mark_is_proper(store, message)) {
-		site_peer_lost(store->peer, "a label's mark from a site that is not its home");
+		site_peer_lost(
+			store->peer,
+			"a mark of parts that fit nothing, or of a label by a site that is not its home");
 		return;
 	}
 	if (!try_mark(store, message, false) && hold_mark(store, message) < 0)
@@ -345,7 +378,7 @@ static enum site_verdict withdraw_one(struct issuer_store *store,
 				      const struct site_message *message, size_t i)
 {
 	const struct site_keys *keys = &message->keys;
-	struct reservation *reservation = reservation_find(store, &keys->ids[i]);
+	struct reservation *reservation = NULL;
 	struct store_place place;
 	bool gone;
 	enum store_key_state state = issuer_directory_look_up(store, &keys->store, keys->generation,
@@ -353,6 +386,8 @@ static enum site_verdict withdraw_one(struct issuer_store *store,
 
 	if (state == STORE_KEY_AVAILABLE || (state == STORE_KEY_ABSENT && !gone))
 		return SITE_VERDICT_NEVER;
+	if (state != STORE_KEY_ABSENT)
+		reservation = reservation_at(store, place);
 	if (reservation && uuid_equal(&reservation->request, &message->id) &&
 	    !reservation_is_busy(reservation))
 		reservation_end(reservation, STORE_KEY_DESTROYED);
@@ -419,7 +454,12 @@ static enum site_verdict state_of(struct issuer_store *store, const struct uuid 
 	case STORE_KEY_DELIVERING:
 		return is_labels(store, id) ? SITE_VERDICT_REFUSED : SITE_VERDICT_RESERVED;
 	case STORE_KEY_ISSUED:
-		return is_labels(store, id) ? SITE_VERDICT_REFUSED : SITE_VERDICT_ISSUED;
+		if (is_labels(store, id))
+			return SITE_VERDICT_REFUSED;
+		/* What it was part of is forgotten, so the other site cannot have the same. */
+		if (store_is_plain(store->store, place))
+			return SITE_VERDICT_ISSUED;
+		break;
 	case STORE_KEY_DESTROYED:
 		break;
 	}
@@ -429,10 +469,21 @@ static enum site_verdict state_of(struct issuer_store *store, const struct uuid 
 static void serve_query(struct issuer_store *store, const struct site_message *message)
 {
 	char verdicts[2] = {(char)state_of(store, &message->id)};
+	struct reservation *reservation = reservation_find(store, &message->id);
+	struct site_message reply = {
+		.type = SITE_STATES,
+		.request = message->request,
+		.verdicts = verdicts,
+	};
 
-	answer(store, &(struct site_message){.type = SITE_STATES,
-					     .request = message->request,
-					     .verdicts = verdicts});
+	if (*verdicts == SITE_VERDICT_RESERVED && reservation) {
+		if (reservation_list(&reservation, 1, &reply.keys) < 0)
+			*verdicts = SITE_VERDICT_AVAILABLE; /* may be asked again */
+		reply.bits = reservation->bits;
+	}
+	answer(store, &reply);
+	free(reply.keys.ids);
+	free(reply.keys.sequences);
 }
 
 static void serve_path(struct issuer_store *store, const struct site_message *message)

@@ -10,28 +10,70 @@
 
 #include "qkd-keyringd/issuer-private.h"
 
-static bool has_size(const struct issuer_store *store, uint32_t directory, uint32_t bits)
+size_t issuer_supply_parts(uint32_t bits, uint32_t key_bits)
+{
+	return bits <= key_bits ? 1 : (bits + key_bits - 1) / key_bits;
+}
+
+static size_t parts_of(const struct issuer_store *store, uint32_t directory, uint32_t bits)
+{
+	return issuer_supply_parts(bits, store_key_bits(store->store, directory));
+}
+
+/* One key of it is one of that size, and nothing is wasted. */
+static bool is_exact(const struct issuer_store *store, uint32_t directory, uint32_t bits)
 {
 	return bits == 0 || store_key_bits(store->store, directory) == bits;
 }
 
 bool issuer_supply_has_size(const struct issuer_store *store, uint32_t bits)
 {
+	if (bits % 8 != 0 || bits > SITE_BITS_MAX || (bits != 0 && bits < KEYFILE_BITS_MIN))
+		return false;
 	for (uint32_t i = 0; i < store->directory_count; i++)
-		if (has_size(store, i, bits))
+		if (parts_of(store, i, bits) <= SITE_MAX_PARTS)
 			return true;
 	return store->directory_count == 0;
 }
 
-bool issuer_supply_next(struct issuer_store *store, uint32_t bits, const uint32_t *directory,
-			struct store_place *ret)
+/* False: there are not enough that may be chosen now. */
+static bool take_of(struct issuer_store *store, uint32_t directory, uint32_t bits,
+		    struct reservation **ret)
 {
-	for (uint32_t i = 0; i < store->directory_count; i++) {
-		if (!has_size(store, i, bits) || (directory && *directory != i))
-			continue;
-		if (store_next_own(store->store, i, store->directories[i]->ahead, ret))
-			return true;
+	struct store_place places[SITE_MAX_PARTS];
+	size_t parts = parts_of(store, directory, bits), found = 0;
+	uint64_t below = store->directories[directory]->ahead;
+	bool taken = parts <= SITE_MAX_PARTS &&
+		     store_available_own(store->store, directory) >= parts;
+
+	while (taken && found < parts) {
+		taken = store_next_own(store->store, directory, below, &places[found]);
+		if (taken)
+			store_set_state(store->store, places[found++], STORE_KEY_RESERVED);
 	}
+	if (taken)
+		taken = reservation_new(store, places, parts, bits, ret) >= 0;
+	while (!taken && found > 0)
+		store_set_state(store->store, places[--found], STORE_KEY_AVAILABLE);
+	return taken;
+}
+
+bool issuer_supply_take(struct issuer_store *store, uint32_t bits, const uint32_t *directory,
+			struct reservation **ret)
+{
+	for (int exact = 1; exact >= 0; exact--)
+		for (uint32_t i = 0; i < store->directory_count; i++)
+			if (is_exact(store, i, bits) == exact && (!directory || *directory == i) &&
+			    take_of(store, i, bits, ret))
+				return true;
+	return false;
+}
+
+bool issuer_supply_has(const struct issuer_store *store, uint32_t bits)
+{
+	for (uint32_t i = 0; i < store->directory_count; i++)
+		if (store_available_own(store->store, i) >= parts_of(store, i, bits))
+			return true;
 	return false;
 }
 
@@ -68,7 +110,14 @@ static uint64_t ahead_limit(const struct issuer_directory *directory)
 				 : store_next_sequence(directory->store->store, directory->index);
 }
 
-static void run_ahead(struct issuer_directory *directory)
+/* Whether what may be chosen now suffices for one key of so many parts. */
+static bool covers(const struct issuer_directory *directory, size_t parts)
+{
+	return parts <= 1 || store_count_own_below(directory->store->store, directory->index,
+						   directory->ahead, parts) >= parts;
+}
+
+static void run_ahead(struct issuer_directory *directory, size_t parts)
 {
 	struct store *store = directory->store->store;
 	uint64_t next = ahead_limit(directory);
@@ -84,7 +133,8 @@ static void run_ahead(struct issuer_directory *directory)
 		first.sequence = store_next_sequence(store, directory->index);
 	}
 	/* Every other sequence number is ours, so half of the mark is as many numbers as keys. */
-	if (ahead > first.sequence && ahead - first.sequence > directory->run_ahead_keys)
+	if (ahead > first.sequence && ahead - first.sequence > directory->run_ahead_keys &&
+	    covers(directory, parts))
 		return;
 	if (first.sequence >= ahead && ahead > 0 && !directory->store->issuer->starting)
 		directory->run_ahead_keys =
@@ -96,7 +146,7 @@ static void run_ahead(struct issuer_directory *directory)
 void issuer_supply_run_ahead(struct issuer_store *store)
 {
 	for (size_t i = 0; i < store->directory_count; i++)
-		run_ahead(store->directories[i]);
+		run_ahead(store->directories[i], 1);
 }
 
 void issuer_supply_wait(struct issuer_store *store, struct supply_waiter *waiter, uint32_t bits)
@@ -105,7 +155,9 @@ void issuer_supply_wait(struct issuer_store *store, struct supply_waiter *waiter
 
 	list_remove(&waiter->link);
 	list_append(&store->supply, &waiter->link);
-	issuer_supply_run_ahead(store);
+	waiter->bits = bits;
+	for (uint32_t i = 0; i < store->directory_count; i++)
+		run_ahead(store->directories[i], parts_of(store, i, bits));
 	if (!issuer->paths || !issuer->paths->want(store->peer_name, bits, issuer->paths_userdata))
 		issuer_lease_want(store, bits);
 }

@@ -153,9 +153,14 @@ void issuer_tell_obey(struct issuer_store *store, struct store_place place)
 {
 	struct reservation *reservation = reservation_at(store, place);
 
-	if (reservation && !reservation->label && !reservation_is_busy(reservation))
+	if (reservation && (reservation->label || reservation_is_busy(reservation)))
+		return;
+	/* The peer may have joined the parts in another way, before it was killed and forgot. */
+	if (reservation && reservation->part_count > 0)
+		reservation_destroy(reservation);
+	else if (reservation)
 		reservation_end(reservation, STORE_KEY_DESTROYED);
-	else if (!reservation && store_state(store->store, place) == STORE_KEY_AVAILABLE &&
+	else if (store_state(store->store, place) == STORE_KEY_AVAILABLE &&
 		 !store_is_own(store->store, place))
 		issuer_directory_end_key(store, place, STORE_KEY_DESTROYED);
 }

@@ -27,22 +27,27 @@ static void end_withdrawal(struct withdrawal *withdrawal)
 	free(withdrawal);
 }
 
-static void destroy(struct reservation *reservation)
+static bool was_never_marked(const char *verdicts, size_t count)
 {
-	issuer_tell_destroyed(reservation->store, reservation->place);
-	reservation_end(reservation, STORE_KEY_DESTROYED);
+	return strnlen(verdicts, count) == count &&
+	       strspn(verdicts, (char[]){SITE_VERDICT_NEVER, '\0'}) >= count;
 }
 
+/* A letter for each key, and all of what makes up one have one fate. */
 static void withdrawn(struct site_request *request, const struct site_message *answer)
 {
 	struct withdrawal *withdrawal = CONTAINER_OF(request, struct withdrawal, request);
-	size_t known = strlen(answer->verdicts);
+	const char *verdicts = answer->verdicts;
 
 	for (size_t i = 0; i < withdrawal->count; i++) {
-		if (i < known && answer->verdicts[i] == SITE_VERDICT_NEVER)
+		size_t count = reservation_key_count(withdrawal->keys[i]);
+
+		if (was_never_marked(verdicts, count))
 			reservation_release(withdrawal->keys[i]);
 		else
-			destroy(withdrawal->keys[i]); /* told, in case its word is lost there */
+			reservation_destroy(
+				withdrawal->keys[i]); /* told, should it be lost there */
+		verdicts += strnlen(verdicts, count);
 	}
 	end_withdrawal(withdrawal);
 }
@@ -65,7 +70,7 @@ static int ask(struct withdrawal *withdrawal)
 static void destroy_keys(struct reservation **keys, size_t count)
 {
 	for (size_t i = 0; i < count; i++)
-		destroy(keys[i]);
+		reservation_destroy(keys[i]);
 }
 
 void issuer_withdraw(struct issuer_store *store, struct reservation **keys, size_t count)

@@ -138,6 +138,7 @@ static struct issuer_store *issuer_store_free(struct issuer_store *store)
 	site_peer_free(store->peer);
 	id_table_foreach(&store->reservations, free_reservation_node, NULL);
 	id_table_done(&store->reservations);
+	id_table_done(&store->parts);
 	free(store->doomed);
 	label_table_done(&store->labels);
 	for (size_t i = 0; i < store->directory_count; i++)

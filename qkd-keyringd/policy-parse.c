@@ -136,8 +136,8 @@ static void read_size(const struct place *place, json_t *value)
 	uint32_t size;
 
 	if (!json_is_integer(value) || bits < 0 || !request_text_bits_are_valid((uint64_t)bits)) {
-		place_error(place, "expected a number of bits, a multiple of 8 up to %u",
-			    REQUEST_TEXT_MAX_BITS);
+		place_error(place, "expected a number of bits, a multiple of 8 from %u to %u",
+			    REQUEST_TEXT_MIN_BITS, REQUEST_TEXT_MAX_BITS);
 		return;
 	}
 	size = (uint32_t)bits;

@@ -64,7 +64,7 @@ static int parse_description(const char *description, struct request_text *reque
 
 bool request_text_bits_are_valid(uint64_t bits)
 {
-	return bits > 0 && bits % 8 == 0 && bits <= REQUEST_TEXT_MAX_BITS;
+	return bits >= REQUEST_TEXT_MIN_BITS && bits <= REQUEST_TEXT_MAX_BITS && bits % 8 == 0;
 }
 
 /* Decimal digits up to a space or the end. */

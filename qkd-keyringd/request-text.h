@@ -14,6 +14,7 @@
 
 #include "common/name.h"
 
+#define REQUEST_TEXT_MIN_BITS     64u
 #define REQUEST_TEXT_MAX_BITS     4096u
 #define REQUEST_TEXT_MAX_TTL_SEC  (366u * 86400u)
 #define REQUEST_TEXT_MAX_WAIT_SEC 5u

@@ -8,26 +8,93 @@
 #include "common/events.h"
 #include "qkd-keyringd/issuer-private.h"
 
-int reservation_new(struct issuer_store *store, struct store_place place, struct reservation **ret)
+size_t reservation_key_count(const struct reservation *reservation)
+{
+	return 1 + reservation->part_count;
+}
+
+struct store_place reservation_place(const struct reservation *reservation, size_t i)
+{
+	return i == 0 ? reservation->place : reservation->parts[i - 1].place;
+}
+
+static void drop_parts(struct reservation *reservation)
+{
+	for (size_t i = 0; i < reservation->part_count; i++)
+		id_table_remove(&reservation->store->parts, &reservation->parts[i].node);
+	free(reservation->parts);
+	reservation->parts = NULL;
+	reservation->part_count = 0;
+}
+
+static void forget(struct reservation *reservation)
+{
+	drop_parts(reservation);
+	free(reservation);
+}
+
+static int add_parts(struct reservation *reservation, const struct store_place *places,
+		     size_t count)
+{
+	struct issuer_store *store = reservation->store;
+	int r = 0;
+
+	reservation->parts = count ? calloc(count, sizeof(*reservation->parts)) : NULL;
+	if (count && !reservation->parts)
+		return -ENOMEM;
+	while (r >= 0 && reservation->part_count < count) {
+		struct reservation_part *part = &reservation->parts[reservation->part_count];
+
+		part->place = places[reservation->part_count];
+		part->node.id = *store_id(store->store, part->place);
+		part->whole = reservation;
+		r = id_table_add(&store->parts, &part->node);
+		if (r >= 0)
+			reservation->part_count++;
+	}
+	return r;
+}
+
+void reservation_set_states(struct reservation *reservation, enum store_key_state state)
+{
+	for (size_t i = 0; i < reservation_key_count(reservation); i++)
+		store_set_state(reservation->store->store, reservation_place(reservation, i),
+				state);
+}
+
+static bool is_plain(const struct reservation *reservation)
+{
+	return reservation->part_count == 0 &&
+	       reservation->bits ==
+		       store_key_bits(reservation->store->store, reservation->place.directory);
+}
+
+int reservation_new(struct issuer_store *store, const struct store_place *places, size_t count,
+		    uint32_t bits, struct reservation **ret)
 {
 	struct reservation *reservation = calloc(1, sizeof(*reservation));
 	int r;
 
 	if (!reservation)
 		return -ENOMEM;
-	reservation->node.id = *store_id(store->store, place);
+	reservation->node.id = *store_id(store->store, places[0]);
 	reservation->store = store;
-	reservation->place = place;
+	reservation->place = places[0];
+	reservation->bits = bits ?: store_key_bits(store->store, places[0].directory);
 	reservation->state = STORE_KEY_RESERVED;
 	reservation->owner = ISSUE_NO_OWNER;
 	list_init(&reservation->waiter.link);
 	list_init(&reservation->waiting);
-	r = id_table_add(&store->reservations, &reservation->node);
+	r = add_parts(reservation, places + 1, count - 1);
+	if (r >= 0)
+		r = id_table_add(&store->reservations, &reservation->node);
 	if (r < 0) {
-		free(reservation);
+		forget(reservation);
 		return r;
 	}
-	store_set_state(store->store, place, STORE_KEY_RESERVED);
+	if (is_plain(reservation))
+		store_set_plain(store->store, reservation->place);
+	reservation_set_states(reservation, STORE_KEY_RESERVED);
 	*ret = reservation;
 	return 0;
 }
@@ -42,8 +109,52 @@ struct reservation *reservation_find(const struct issuer_store *store, const str
 struct reservation *reservation_at(const struct issuer_store *store, struct store_place place)
 {
 	const struct uuid *id = store_id(store->store, place);
+	struct reservation *reservation = id ? reservation_find(store, id) : NULL;
+	struct id_node *node;
 
-	return id ? reservation_find(store, id) : NULL;
+	if (!id || reservation)
+		return reservation;
+	node = id_table_find(&store->parts, id);
+	return node ? CONTAINER_OF(node, struct reservation_part, node)->whole : NULL;
+}
+
+int reservation_read(const struct reservation *reservation, struct secret **ret)
+{
+	_cleanup_(secret_freep) struct secret *whole = NULL;
+	size_t done = 0;
+	int r;
+
+	if (is_plain(reservation))
+		return issuer_directory_read_key(reservation->store, reservation->place, ret);
+	r = secret_new(reservation->bits / 8, &whole);
+	for (size_t i = 0; r >= 0 && done < whole->size_bytes; i++) {
+		_cleanup_(secret_freep) struct secret *key = NULL;
+		size_t size_bytes;
+
+		r = issuer_directory_read_key(reservation->store, reservation_place(reservation, i),
+					      &key);
+		if (r < 0)
+			return r;
+		size_bytes = MIN(key->size_bytes, whole->size_bytes - done);
+		memcpy(whole->bytes + done, key->bytes, size_bytes);
+		done += size_bytes;
+	}
+	if (r < 0)
+		return r;
+	*ret = TAKE_PTR(whole);
+	return 0;
+}
+
+static void list_keys(const struct reservation *reservation, struct site_keys *keys)
+{
+	struct store *store = reservation->store->store;
+
+	for (size_t i = 0; i < reservation_key_count(reservation); i++) {
+		struct store_place place = reservation_place(reservation, i);
+
+		keys->ids[keys->count] = *store_id(store, place);
+		keys->sequences[keys->count++] = place.sequence;
+	}
 }
 
 int reservation_list(struct reservation *const *reservations, size_t count, struct site_keys *ret)
@@ -51,19 +162,20 @@ int reservation_list(struct reservation *const *reservations, size_t count, stru
 	struct reservation *first = reservations[0];
 	const struct keyfile_store *on_disk =
 		&issuer_directory_of(first->store, first->place)->on_disk.store;
-	struct site_keys keys = {on_disk->uuid, on_disk->generation, count};
+	struct site_keys keys = {on_disk->uuid, on_disk->generation};
+	size_t key_count = 0;
 
-	keys.ids = calloc(count, sizeof(*keys.ids));
-	keys.sequences = calloc(count, sizeof(*keys.sequences));
+	for (size_t i = 0; i < count; i++)
+		key_count += reservation_key_count(reservations[i]);
+	keys.ids = calloc(key_count, sizeof(*keys.ids));
+	keys.sequences = calloc(key_count, sizeof(*keys.sequences));
 	if (!keys.ids || !keys.sequences) {
 		free(keys.ids);
 		free(keys.sequences);
 		return -ENOMEM;
 	}
-	for (size_t i = 0; i < count; i++) {
-		keys.ids[i] = reservations[i]->node.id;
-		keys.sequences[i] = reservations[i]->place.sequence;
-	}
+	for (size_t i = 0; i < count; i++)
+		list_keys(reservations[i], &keys);
 	*ret = keys;
 	return 0;
 }
@@ -109,7 +221,10 @@ static void drop_owner(struct reservation *reservation)
 		return;
 	uid = find_uid(reservation->store->issuer, reservation->owner);
 	reservation->owner = ISSUE_NO_OWNER;
-	if (uid && --uid->reserved == 0)
+	if (!uid)
+		return;
+	uid->reserved -= reservation_key_count(reservation);
+	if (uid->reserved == 0)
 		uid->uid = ISSUE_NO_OWNER;
 }
 
@@ -125,12 +240,12 @@ int reservation_set_owner(struct reservation *reservation, uint32_t owner)
 	uid = make_uid(reservation->store->issuer, owner);
 	if (!uid)
 		return -ENOMEM;
-	uid->reserved++;
+	uid->reserved += reservation_key_count(reservation);
 	reservation->owner = owner;
 	return 0;
 }
 
-void reservation_entry(const struct reservation *reservation, struct issue_key *ret)
+static void fill_entry(const struct reservation *reservation, struct issue_key *ret)
 {
 	struct issuer_directory *directory =
 		issuer_directory_of(reservation->store, reservation->place);
@@ -151,6 +266,32 @@ void reservation_entry(const struct reservation *reservation, struct issue_key *
 		strcpy(ret->label, reservation->label->name);
 		ret->label_generation = reservation->label->generation;
 	}
+	if (is_plain(reservation))
+		return;
+	ret->bits = reservation->bits;
+	ret->part_count = reservation->part_count;
+	for (size_t i = 0; i < reservation->part_count; i++)
+		ret->parts[i] = reservation->parts[i].place.sequence;
+}
+
+int reservation_log(const struct reservation *reservation, bool with_parts, struct issue_log *log)
+{
+	struct issue_key entry, part;
+	int r = 0;
+
+	fill_entry(reservation, &entry);
+	for (size_t i = 0; r >= 0 && with_parts && i < reservation->part_count; i++) {
+		part = (struct issue_key){
+			.key = entry.key,
+			.id = reservation->parts[i].node.id,
+			.owner = ISSUE_NO_OWNER,
+			.request = entry.request,
+			.is_part = true,
+		};
+		part.key.sequence = reservation->parts[i].place.sequence;
+		r = issue_log_key(log, &part);
+	}
+	return r < 0 ? r : issue_log_key(log, &entry);
 }
 
 /* The way of each key through both sites, for whoever follows one: at debug alone, so that it costs
@@ -170,15 +311,15 @@ static void trace(const struct reservation *reservation, const char *event, cons
 void reservation_record(struct reservation *reservation, enum store_key_state state)
 {
 	struct issuer_store *store = reservation->store;
-	struct issue_key entry;
 
 	if (state == STORE_KEY_RESERVED)
 		reservation->durable = false;
 	reservation->marking = false;
 	reservation->state = state;
-	store_set_state(store->store, reservation->place, state);
-	reservation_entry(reservation, &entry);
-	issuer_check_log(store->issuer, issue_log_key(store->issuer->log, &entry));
+	reservation_set_states(reservation, state);
+	issuer_check_log(store->issuer,
+			 reservation_log(reservation, !reservation->recorded, store->issuer->log));
+	reservation->recorded = true;
 	if (!reservation->label)
 		issuer_loop_expiry(store->issuer, reservation->expires_usec);
 	issuer_store_changed(store);
@@ -207,13 +348,25 @@ static void unlink_reservation(struct reservation *reservation)
 void reservation_free(struct reservation *reservation)
 {
 	unlink_reservation(reservation);
-	free(reservation);
+	forget(reservation);
 }
 
 static void wake_and_free(struct reservation *reservation)
 {
 	issuer_operation_wake(&reservation->waiting);
-	free(reservation);
+	forget(reservation);
+}
+
+void reservation_tell_destroyed(struct reservation *reservation)
+{
+	for (size_t i = 0; i < reservation_key_count(reservation); i++)
+		issuer_tell_destroyed(reservation->store, reservation_place(reservation, i));
+}
+
+void reservation_destroy(struct reservation *reservation)
+{
+	reservation_tell_destroyed(reservation);
+	reservation_end(reservation, STORE_KEY_DESTROYED);
 }
 
 void reservation_end(struct reservation *reservation, enum store_key_state state)
@@ -223,7 +376,10 @@ void reservation_end(struct reservation *reservation, enum store_key_state state
 	if (state == STORE_KEY_DESTROYED)
 		trace(reservation, EVENT_KEY_DESTROYED, "destroyed");
 	unlink_reservation(reservation);
-	issuer_directory_end_key(reservation->store, reservation->place, state);
+	/* The first one first: on record, it ends all of them. */
+	for (size_t i = 0; i < reservation_key_count(reservation); i++)
+		issuer_directory_end_key(reservation->store, reservation_place(reservation, i),
+					 state);
 	if (label) {
 		label->reservation = NULL;
 		reservation->label = NULL;
@@ -239,7 +395,7 @@ void reservation_release(struct reservation *reservation)
 	struct issuer_store *store = reservation->store;
 
 	unlink_reservation(reservation);
-	store_set_state(store->store, reservation->place, STORE_KEY_AVAILABLE);
+	reservation_set_states(reservation, STORE_KEY_AVAILABLE);
 	issuer_store_changed(store);
 	wake_and_free(reservation);
 	issuer_supply_wake(store);
@@ -259,14 +415,12 @@ static void expire_one(struct id_node *node, void *userdata)
 {
 	struct reservation *reservation = CONTAINER_OF(node, struct reservation, node);
 	struct expiry *expiry = userdata;
-	struct issuer_store *store = reservation->store;
 
 	if (reservation->label || reservation->marking)
 		return;
 	if (reservation->expires_usec > expiry->clock_usec || reservation_is_busy(reservation))
 		return;
-	issuer_tell_destroyed(store, reservation->place);
-	reservation_end(reservation, STORE_KEY_DESTROYED);
+	reservation_destroy(reservation);
 }
 
 void reservation_expire(struct issuer_store *store, uint64_t clock_usec)

@@ -33,6 +33,7 @@ enum member {
 	MEMBER_FIRST,
 	MEMBER_DIGEST,
 	MEMBER_BODY,
+	MEMBER_PARTS,
 	MEMBER_COUNT_,
 };
 
@@ -40,8 +41,7 @@ enum member {
 #define BIT(member)     (1u << (member))
 #define MEMBERS_KEYS    (BIT(MEMBER_STORE) | BIT(MEMBER_GENERATION) | BIT(MEMBER_SEQUENCES))
 #define MEMBERS_ID_KEYS (MEMBERS_KEYS | BIT(MEMBER_IDS))
-#define MEMBERS_LABEL \
-	(BIT(MEMBER_LABEL) | BIT(MEMBER_LABEL_GENERATION) | BIT(MEMBER_EXPIRES) | BIT(MEMBER_BITS))
+#define MEMBERS_LABEL   (BIT(MEMBER_LABEL) | BIT(MEMBER_LABEL_GENERATION) | BIT(MEMBER_EXPIRES))
 
 /* optional: all of them or none. */
 static const struct {
@@ -54,7 +54,8 @@ static const struct {
 				BIT(MEMBER_KNOWN_LOG) | BIT(MEMBER_KNOWN_POSITION),
 			0, SITE_MESSAGE_TYPE_COUNT_},
 	[SITE_MARK] = {"mark",
-		       BIT(MEMBER_REQUEST) | MEMBERS_ID_KEYS | BIT(MEMBER_HOLD) | BIT(MEMBER_WAIT),
+		       BIT(MEMBER_REQUEST) | MEMBERS_ID_KEYS | BIT(MEMBER_HOLD) | BIT(MEMBER_WAIT) |
+			       BIT(MEMBER_BITS) | BIT(MEMBER_PARTS),
 		       MEMBERS_LABEL, SITE_MARKED},
 	[SITE_MARKED] = {"marked", BIT(MEMBER_REQUEST) | BIT(MEMBER_VERDICTS), MEMBERS_ID_KEYS,
 			 SITE_MESSAGE_TYPE_COUNT_},
@@ -74,8 +75,8 @@ static const struct {
 			    BIT(MEMBER_REQUEST) | BIT(MEMBER_LABEL) | BIT(MEMBER_LABEL_GENERATION),
 			    0, SITE_DONE},
 	[SITE_QUERY] = {"query", BIT(MEMBER_REQUEST) | BIT(MEMBER_ID), 0, SITE_STATES},
-	[SITE_STATES] = {"states", BIT(MEMBER_REQUEST) | BIT(MEMBER_VERDICTS), 0,
-			 SITE_MESSAGE_TYPE_COUNT_},
+	[SITE_STATES] = {"states", BIT(MEMBER_REQUEST) | BIT(MEMBER_VERDICTS),
+			 MEMBERS_ID_KEYS | BIT(MEMBER_BITS), SITE_MESSAGE_TYPE_COUNT_},
 	[SITE_WANT] = {"want", BIT(MEMBER_REQUEST) | BIT(MEMBER_BITS) | BIT(MEMBER_COUNT), 0,
 		       SITE_GRANTED},
 	[SITE_GRANTED] = {"granted", BIT(MEMBER_REQUEST) | BIT(MEMBER_COUNT), 0,
@@ -211,6 +212,7 @@ static const struct {
 	[MEMBER_FIRST] = {"first", FIELD(first), INT64_MAX, get_u64, put_u64},
 	[MEMBER_DIGEST] = {"digest", FIELD(digest), 0, get_uuid, put_uuid},
 	[MEMBER_BODY] = {"body", FIELD(body), 0, get_body, put_body},
+	[MEMBER_PARTS] = {"parts", FIELD(parts), SITE_MAX_PARTS, get_u32, put_u32},
 #undef FIELD
 };
 
@@ -401,7 +403,7 @@ static uint32_t optional_members(const struct site_message *message)
 
 	if (message->type == SITE_MARK)
 		has = *message->label;
-	else if (message->type == SITE_MARKED)
+	else if (message->type == SITE_MARKED || message->type == SITE_STATES)
 		has = message->keys.count > 0;
 	else if (message->type == SITE_LABELLED)
 		has = message->error == 0;

@@ -20,19 +20,21 @@
 #define SITE_HOLD_MAX_SEC       (7 * 86400u)
 #define SITE_WAIT_MAX_MSEC      60000u
 #define SITE_TTL_MAX_SEC        (366 * 86400u)
-#define SITE_BITS_MAX           (1u << 20)
+#define SITE_BITS_MAX           4096u
+#define SITE_MAX_PARTS          64u /* keys that make up one */
 
 enum site_message_type {
-	SITE_HELLO,  /* version, site, log; what is known of the receiver's log */
-	SITE_MARK,   /* keys; hold_sec, wait_msec; or a label's: label, generation, expires, bits */
-	SITE_MARKED, /* verdicts; keys: the alternatives, in the order of their verdicts */
+	SITE_HELLO,      /* version, site, log; what is known of the receiver's log */
+	SITE_MARK,       /* keys, bits, parts; hold_sec, wait_msec; or a label's: label, generation,
+			    expires */
+	SITE_MARKED,     /* verdicts; keys: the alternatives, in the order of their verdicts */
 	SITE_WITHDRAW,   /* keys of a request whose outcome is unknown */
 	SITE_WITHDRAWN,  /* verdicts: never marked, or destroyed */
 	SITE_LABEL,      /* label, bits, ttl_sec: to its home */
 	SITE_LABELLED,   /* error; without one: label generation, id, expires, bits */
 	SITE_LABEL_END,  /* label, generation */
 	SITE_QUERY,      /* id */
-	SITE_STATES,     /* verdicts */
+	SITE_STATES,     /* verdicts; of one that is reserved: keys, bits */
 	SITE_WANT,       /* bits, count: keys of the peer's half, please */
 	SITE_GRANTED,    /* count; the keys come in SITE_LEASE */
 	SITE_LEASE,      /* sequences that are the receiver's from now on */
@@ -47,7 +49,7 @@ enum site_message_type {
 	SITE_MESSAGE_TYPE_COUNT_,
 };
 
-/* One letter for each key of a request. */
+/* One letter for each key of a request; of a mark, for each that is asked for. */
 enum site_verdict {
 	SITE_VERDICT_OK = 'o',
 	SITE_VERDICT_REFUSED = 'r',     /* used, destroyed or unknown here */
@@ -86,6 +88,7 @@ struct site_message {
 	uint32_t error; /* positive errno; 0: none */
 
 	uint32_t hold_sec, wait_msec, count;
+	uint32_t parts; /* so many of keys, one after the other, make up one that is asked for */
 
 	/* of a hello */
 	uint32_t version;

@@ -14,6 +14,7 @@
 #define STATE_MASK     0x07u
 #define FLAG_LEASED    0x08u
 #define FLAG_ERASED    0x10u
+#define FLAG_PLAIN     0x20u
 #define SLOTS_MIN      1024
 #define SEQUENCE_SHIFT 44 /* a slot is directory << 44 | sequence, plus 1 so that 0 is empty */
 
@@ -31,6 +32,7 @@ struct directory {
 	uint64_t next;   /* one above the highest */
 	uint64_t cursor; /* no available key of ours is below */
 	uint64_t leased; /* available keys of ours that were the other's */
+	uint64_t own;    /* available keys of ours, these included */
 };
 
 struct store {
@@ -218,11 +220,13 @@ static void account(struct store *store, struct store_place place, uint8_t line,
 
 	if (state == STORE_KEY_AVAILABLE && own && line & FLAG_LEASED)
 		store->directories[place.directory].leased += (uint64_t)delta;
-	if (state == STORE_KEY_AVAILABLE && own)
+	if (state == STORE_KEY_AVAILABLE && own) {
+		store->directories[place.directory].own += (uint64_t)delta;
 		store->counts.available_own += (uint64_t)delta;
-	else if (state == STORE_KEY_AVAILABLE)
+	}
+	if (state == STORE_KEY_AVAILABLE && !own)
 		store->counts.available_peer += (uint64_t)delta;
-	else
+	if (state != STORE_KEY_AVAILABLE)
 		store->counts.state[state] += (uint64_t)delta;
 }
 
@@ -391,13 +395,20 @@ bool store_next_own(struct store *store, uint32_t number, uint64_t below, struct
 	return found;
 }
 
-uint64_t store_count_own_from(const struct store *store, uint32_t number, uint64_t from)
+uint64_t store_available_own(const struct store *store, uint32_t directory)
+{
+	return store->directories[directory].own;
+}
+
+uint64_t store_count_own_below(const struct store *store, uint32_t number, uint64_t below,
+			       uint64_t most)
 {
 	const struct directory *directory = &store->directories[number];
-	struct store_place place = {.directory = number, .sequence = MAX(from, directory->cursor)};
+	struct store_place place = {.directory = number, .sequence = directory->cursor};
 	uint64_t found = 0;
 
-	for (; place.sequence < directory->next; place.sequence = sequence_after(store, place))
+	for (; place.sequence < MIN(below, directory->next) && found < most;
+	     place.sequence = sequence_after(store, place))
 		found += is_available_own(store, place);
 	return found;
 }
@@ -405,6 +416,21 @@ uint64_t store_count_own_from(const struct store *store, uint32_t number, uint64
 uint64_t store_next_sequence(const struct store *store, uint32_t directory)
 {
 	return store->directories[directory].next;
+}
+
+void store_set_plain(struct store *store, struct store_place place)
+{
+	uint8_t *line = find_line(store, place);
+
+	if (line)
+		*line |= FLAG_PLAIN;
+}
+
+bool store_is_plain(const struct store *store, struct store_place place)
+{
+	const uint8_t *line = find_line(store, place);
+
+	return line && *line & FLAG_PLAIN;
 }
 
 bool store_set_erased(struct store *store, struct store_place place)

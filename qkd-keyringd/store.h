@@ -80,10 +80,17 @@ unsigned store_own_parity(const struct store *store);
  */
 bool store_next_own(struct store *store, uint32_t directory, uint64_t below,
 		    struct store_place *ret);
-/* How many of our own half are available at or above from. */
-uint64_t store_count_own_from(const struct store *store, uint32_t directory, uint64_t from);
+/* How many of ours are available in a directory; and of those below a sequence number at most. */
+uint64_t store_available_own(const struct store *store, uint32_t directory);
+uint64_t store_count_own_below(const struct store *store, uint32_t directory, uint64_t below,
+			       uint64_t most);
 /* One above the highest sequence number that was added. */
 uint64_t store_next_sequence(const struct store *store, uint32_t directory);
+
+/* It was once reserved by itself, as a whole key of its size. Nothing else proves, once it is
+ * issued, that it was not part of a larger key. */
+void store_set_plain(struct store *store, struct store_place place);
+bool store_is_plain(const struct store *store, struct store_place place);
 
 /* The line is erased on disk; true when every line of a whole key file now is. */
 bool store_set_erased(struct store *store, struct store_place place);

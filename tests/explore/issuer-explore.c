@@ -22,7 +22,8 @@ static void choose(struct prng *prng, struct explore_plan *plan)
 	plan->steps = STEPS_MIN + (uint32_t)prng_below(prng, STEPS_MAX - STEPS_MIN);
 	plan->features = (one_in(prng, 3) ? ISSUERS_SHORT_LABELS : 0) |
 			 (one_in(prng, 3) ? ISSUERS_SHORT_RESERVATIONS : 0) |
-			 (one_in(prng, 2) ? ISSUERS_FEW_KEYS : 0);
+			 (one_in(prng, 2) ? ISSUERS_FEW_KEYS : 0) |
+			 (one_in(prng, 2) ? ISSUERS_SIZES : 0);
 }
 
 static bool allows(uint32_t features, unsigned kind)

@@ -91,8 +91,59 @@ static void note_handed_out(struct issuers_request *request, uint64_t sequence)
 	world->pairs += there->purpose && !here->purpose;
 	here->purpose = (uint8_t)purpose;
 	here->owner = (uint8_t)request->owner;
+}
+
+/* The parts of one key are handed out together, in the same order at both sites. */
+static void note_part(struct issuers_request *request, uint64_t sequence, uint64_t first,
+		      uint32_t bits)
+{
+	struct issuers_site *site = request->site;
+	struct issuers *world = site->world;
+	struct issuers_key *here = &site->keys[sequence];
+	struct issuers_key *there = &world->sites[!site->index].keys[sequence];
+
+	if (here->bits && (here->first != first || here->bits != bits))
+		issuers_violation(world, "%s: key %" PRIu64 " is part of two keys",
+				  issuers_names[site->index], sequence);
+	if (there->bits && (there->first != first || there->bits != bits))
+		issuers_violation(world, "key %" PRIu64 " is part of another key at %s", sequence,
+				  issuers_names[site->index]);
+	note_handed_out(request, sequence);
+	here->first = first;
+	here->bits = bits;
+}
+
+/* The key whose bytes these are; at the end of a larger key, its first bytes. */
+static uint64_t recognise(const uint8_t *bytes, size_t size_bytes)
+{
+	uint8_t expected[ISSUERS_KEY_BYTES];
+	uint64_t sequence;
+
+	memcpy(&sequence, bytes, sizeof(sequence));
+	issuers_key(sequence, expected);
+	return sequence < ISSUERS_MAX_KEYS && memcmp(bytes, expected, size_bytes) == 0 ? sequence
+										       : UINT64_MAX;
+}
+
+static void note_key(struct issuers_request *request, const struct secret *key)
+{
+	struct issuers *world = request->site->world;
+	size_t size_bytes;
+
+	for (size_t done = 0; done < key->size_bytes; done += size_bytes) {
+		uint64_t sequence;
+
+		size_bytes = MIN(key->size_bytes - done, (size_t)ISSUERS_KEY_BYTES);
+		sequence = recognise(key->bytes + done, size_bytes);
+		if (sequence == UINT64_MAX || (done == 0 && sequence != request->sequence)) {
+			issuers_violation(world, "key %" PRIu64 " has other bytes",
+					  request->sequence);
+			return;
+		}
+		note_part(request, sequence, request->sequence, (uint32_t)key->size_bytes * 8);
+	}
 	if (request->ask == ISSUERS_ASK_LABEL)
-		note_label(site, request->label, sequence);
+		note_label(request->site, request->label, request->sequence);
 }
 
 static void answered(struct issuers_request *request, int result)
@@ -111,7 +162,6 @@ static void on_delivered(int result, const struct issued_key *key, void *userdat
 {
 	struct issuers_request *request = userdata;
 	struct issuers *world = request->site->world;
-	uint8_t expected[ISSUERS_KEY_BYTES];
 	uint64_t sequence;
 
 	answered(request, result);
@@ -125,11 +175,8 @@ static void on_delivered(int result, const struct issued_key *key, void *userdat
 		issuers_violation(world, "a key that no linkd agreed");
 		return;
 	}
-	issuers_key(sequence, expected);
-	if (key->key->size_bytes != sizeof(expected) ||
-	    memcmp(key->key->bytes, expected, sizeof(expected)) != 0)
-		issuers_violation(world, "key %" PRIu64 " has other bytes", sequence);
-	note_handed_out(request, sequence);
+	request->bits = key->key_bits;
+	note_key(request, key->key);
 }
 
 static void note_new(struct issuers_request *request, uint64_t sequence)
@@ -179,7 +226,7 @@ static int ask(struct issuers_request *request)
 
 	switch (request->ask) {
 	case ISSUERS_ASK_NEW:
-		return issuer_reserve_new(issuer, peer, 0, 1 + request->sequence % 3,
+		return issuer_reserve_new(issuer, peer, request->bits, 1 + request->sequence % 3,
 					  request->owner, request->deadline_usec, on_reserved,
 					  request, &request->operation);
 	case ISSUERS_ASK_EXISTING:
@@ -195,7 +242,7 @@ static int ask(struct issuers_request *request)
 		break;
 	}
 	snprintf(label, sizeof(label), "L%u", request->label);
-	return issuer_deliver_label(issuer, peer, label, 0, 0, request->owner,
+	return issuer_deliver_label(issuer, peer, label, request->bits, 0, request->owner,
 				    request->deadline_usec, on_delivered, request,
 				    &request->operation);
 }
@@ -234,6 +281,16 @@ static uint64_t choose_sequence(struct issuers_site *site)
 	return sequence;
 }
 
+/* A label has one size, as those who use it have agreed. */
+static uint32_t choose_bits(const struct issuers *world, unsigned which)
+{
+	static const uint32_t sizes[] = {64, 128, 136, 256, 392};
+
+	if (!(world->plan->features & ISSUERS_SIZES))
+		return 0;
+	return sizes[which % ELEMENTSOF(sizes)];
+}
+
 void issuers_ask(struct issuers_site *site)
 {
 	struct issuers *world = site->world;
@@ -247,6 +304,9 @@ void issuers_ask(struct issuers_site *site)
 	request->label = issuers_choose(ISSUERS_LABELS, world);
 	request->owner = issuers_choose(OWNERS, world);
 	request->sequence = choose_sequence(site);
+	request->bits = choose_bits(world, request->ask == ISSUERS_ASK_LABEL
+						   ? request->label
+						   : issuers_choose(ISSUERS_LABELS, world));
 	request->deadline_usec = world->now_usec + prng_below(&world->prng, WAIT_USEC);
 	start_request(request, site);
 }
@@ -276,8 +336,9 @@ void issuers_helper(struct issuers *world)
 		return;
 	issuers_trace(world, "%s: key %" PRIu64 " %s", issuers_names[site->index],
 		      request->sequence, is_delivered ? "is delivered" : "is not delivered");
-	if (is_delivered)
-		site->keys[request->sequence].delivery = DELIVERY_REPORTED;
+	for (size_t i = 0; is_delivered && i < ISSUERS_MAX_KEYS; i++)
+		if (site->keys[i].bits && site->keys[i].first == request->sequence)
+			site->keys[i].delivery = DELIVERY_REPORTED;
 	site->has_reports |= is_delivered;
 	delivery_report(delivery, is_delivered);
 }

@@ -28,9 +28,9 @@ void issuers_site_enter(struct issuers_site *site)
 
 void issuers_key(uint64_t sequence, uint8_t ret[static ISSUERS_KEY_BYTES])
 {
-	uint64_t key = prng_mix(sequence + 0x5eed);
+	uint64_t key[2] = {sequence, prng_mix(sequence + 0x5eed)};
 
-	memcpy(ret, &key, ISSUERS_KEY_BYTES);
+	memcpy(ret, key, ISSUERS_KEY_BYTES);
 }
 
 struct uuid issuers_id(uint64_t sequence)

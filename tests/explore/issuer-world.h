@@ -13,7 +13,7 @@
 #include "tests/explore/issuer-fake-loop.h"
 #include "tests/unit/support/memory-storage.h"
 
-#define ISSUERS_KEY_BYTES 8
+#define ISSUERS_KEY_BYTES 16
 #define ISSUERS_STRIDE    (2 * ISSUERS_KEY_BYTES + 1)
 #define ISSUERS_MAX_KEYS  512
 #define ISSUERS_REQUESTS  24 /* open at the same time */
@@ -38,6 +38,7 @@ enum issuers_feature {
 	ISSUERS_SHORT_LABELS = 1 << 0, /* labels end after a second */
 	ISSUERS_SHORT_RESERVATIONS = 1 << 1,
 	ISSUERS_FEW_KEYS = 1 << 2, /* leases and alternatives */
+	ISSUERS_SIZES = 1 << 3,    /* keys are cut and joined */
 };
 
 struct issuers;
@@ -70,6 +71,7 @@ struct issuers_request {
 	enum issuers_ask ask;
 	unsigned label, owner;
 	uint64_t sequence, deadline_usec, life;
+	uint32_t bits;
 	bool is_answered;
 };
 
@@ -77,6 +79,8 @@ struct issuers_request {
 struct issuers_key {
 	uint8_t purpose; /* 0: not handed out; 1: by id; 2 + label */
 	uint8_t owner;
+	uint64_t first; /* of those that it was joined with */
+	uint32_t bits;
 	/* The helper's word is on record once the loop has come to rest, until a power cut. */
 	enum { DELIVERY_OPEN, DELIVERY_REPORTED, DELIVERY_RECORDED } delivery;
 };

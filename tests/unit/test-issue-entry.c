@@ -52,6 +52,40 @@ Test(issue_entry, a_reserved_key_comes_back_with_its_detail)
 	cr_assert_eq(back.label_generation, 7);
 }
 
+Test(issue_entry, a_key_of_many_parts_comes_back_with_all_of_them)
+{
+	struct issue_key key = reserved_key(), back = {};
+	struct wal_record record;
+	size_t size;
+
+	key.bits = 4096;
+	key.part_count = ISSUE_ENTRY_MAX_PARTS - 1;
+	for (size_t i = 0; i < key.part_count; i++)
+		key.parts[i] = (UINT64_C(1) << 43) + i;
+	size = issue_entry_build_key(&key, bytes);
+	cr_assert_leq(size, ISSUE_ENTRY_KEY_MAX_BYTES);
+	record = record_of(ISSUE_RECORD_KEY, size);
+	cr_assert_eq(issue_entry_parse_key(&record, &back), 0);
+	cr_assert_eq(back.bits, 4096);
+	cr_assert_eq(back.part_count, key.part_count);
+	cr_assert_eq(memcmp(back.parts, key.parts, sizeof(key.parts)), 0);
+	cr_assert_not(back.is_part);
+	record.public_size--;
+	cr_assert_eq(issue_entry_parse_key(&record, &back), -EBADMSG);
+}
+
+Test(issue_entry, a_part_of_a_key_says_so)
+{
+	struct issue_key key = reserved_key(), back = {};
+	struct wal_record record;
+
+	key.is_part = true;
+	record = record_of(ISSUE_RECORD_KEY, issue_entry_build_key(&key, bytes));
+	cr_assert_eq(issue_entry_parse_key(&record, &back), 0);
+	cr_assert(back.is_part);
+	cr_assert_eq(back.bits, 0);
+}
+
 Test(issue_entry, an_issued_key_is_what_linkd_reads_and_nothing_more)
 {
 	struct issue_key key = reserved_key(), back = {};

@@ -123,6 +123,6 @@ Test(request_text, takes_the_largest_and_smallest_sizes)
 	struct request_text request;
 
 	cr_assert_eq(request_text_parse("qkd:bob:a", "size=4096", &request), 0);
-	cr_assert_eq(request_text_parse("qkd:bob:a", "size=8", &request), 0);
+	cr_assert_eq(request_text_parse("qkd:bob:a", "size=64", &request), 0);
 	cr_assert_eq(request_text_parse("qkd:bob:a", "ttl=31622400 wait=5", &request), 0);
 }

@@ -355,9 +355,11 @@ void pair_delivered(int result, const struct issued_key *key, void *userdata)
 	ret->result = result;
 	if (result < 0)
 		return;
-	cr_assert_eq(key->key_bits, PAIR_KEY_BYTES * 8);
+	cr_assert_eq(key->key_bits, key->key->size_bytes * 8);
 	ret->id = key->id;
-	memcpy(ret->key, key->key->bytes, PAIR_KEY_BYTES);
+	ret->bits = key->key_bits;
+	memcpy(ret->whole, key->key->bytes, key->key->size_bytes);
+	memcpy(ret->key, ret->whole, PAIR_KEY_BYTES);
 	if (ret->keep)
 		ret->delivery = key->delivery;
 	else

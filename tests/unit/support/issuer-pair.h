@@ -85,7 +85,9 @@ struct pair_result {
 	size_t count;
 	struct uuid ids[8]; /* the first of them */
 	struct uuid id;
-	uint8_t key[PAIR_KEY_BYTES];
+	uint8_t key[PAIR_KEY_BYTES]; /* the first bytes of whole */
+	uint32_t bits;
+	uint8_t whole[512];
 	struct delivery *delivery;
 	bool keep; /* do not report: the test does */
 	bool fail; /* report that it was not delivered */
