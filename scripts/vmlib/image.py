@@ -48,6 +48,9 @@ chroot "$1" apt-get update -q
 chroot "$1" systemctl enable systemd-networkd systemd-network-generator
 chroot "$1" systemctl mask getty@tty1.service apt-daily.timer apt-daily-upgrade.timer \\
 	dpkg-db-backup.timer e2scrub_all.timer fstrim.timer
+# The agent would note every command of the tests in the journal.
+mkdir -p "$1/etc/systemd/system/qemu-guest-agent.service.d"
+printf '[Service]\nLogLevelMax=notice\n' >"$1/etc/systemd/system/qemu-guest-agent.service.d/quiet.conf"
 printf '192.0.2.%d %s\\n' {hosts} >>"$1/etc/hosts"
 # Root of each machine may go to each other, as an administrator's own key allows.
 chroot "$1" ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519
