@@ -93,7 +93,7 @@ struct issuer_store {
 	size_t doomed_count;
 
 	uint64_t last_label_generation;
-	uint64_t lost_ahead;
+	uint64_t lost_ahead, alternatives;
 	bool changed, low;
 	/* What we know of the peer's issue record, and what of that is in ours. */
 	struct uuid peer_log;

@@ -84,6 +84,7 @@ static void take_alternative(struct issue_operation *operation, const struct sit
 	}
 	*first += parts;
 	reservation->request = operation->request.node.id;
+	operation->store->alternatives++;
 	if (keep(operation, reservation) < 0)
 		reservation_destroy(reservation);
 }

@@ -206,6 +206,7 @@ static bool add_alternative(struct issuer_store *store, const struct site_messag
 		keys->sequences[keys->count++] = place.sequence;
 	}
 	keep_for_peer(reservation, message);
+	store->alternatives++;
 	return true;
 }
 

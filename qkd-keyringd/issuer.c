@@ -13,6 +13,8 @@
 #include "common/events.h"
 #include "common/pool.h"
 
+#define LOW_WATER_CLEAR 4 /* that part more than the mark ends it */
+
 struct issuer_store *issuer_find_store(const struct issuer *issuer, const char *peer)
 {
 	for (size_t i = 0; i < issuer->store_count; i++)
@@ -50,7 +52,9 @@ static void signal_low_water(struct issuer_store *store)
 {
 	struct issuer *issuer = store->issuer;
 	uint64_t available = store_counts(store->store)->available_own;
-	bool low = available < issuer->low_water_keys;
+	/* A stock that hovers around the mark is told of once. */
+	uint64_t clear = issuer->low_water_keys + issuer->low_water_keys / LOW_WATER_CLEAR;
+	bool low = available < (store->low ? clear : issuer->low_water_keys);
 
 	if (low && !store->low && !issuer->starting && issuer->handler->on_low_water)
 		issuer->handler->on_low_water(store->peer_name, available, issuer->userdata);
@@ -451,6 +455,7 @@ int issuer_store_status(const struct issuer *issuer, size_t i, struct store_stat
 		.destroyed = counts->state[STORE_KEY_DESTROYED],
 		.labels = store->labels.count,
 		.lost_ahead = store->lost_ahead,
+		.alternatives = store->alternatives,
 		.directories = (unsigned)store->directory_count,
 	};
 	return 0;

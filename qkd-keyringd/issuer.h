@@ -88,7 +88,8 @@ struct store_status {
 	uint32_t key_bits;
 	uint64_t available_own, available_peer, reserved, delivering, issued, destroyed;
 	uint64_t labels;
-	uint64_t lost_ahead; /* burnt by the record that runs ahead, after crashes */
+	uint64_t lost_ahead;   /* burnt by the record that runs ahead, after crashes */
+	uint64_t alternatives; /* keys that stood in for refused ones, given and taken */
 	unsigned directories;
 };
 size_t issuer_store_count(const struct issuer *issuer);

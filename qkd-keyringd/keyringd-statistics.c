@@ -29,6 +29,8 @@ const struct statistics_definition keyringd_statistics_store[STORE_STATISTIC_COU
 	[STORE_STATISTIC_LABELS] = GAUGE("labels", "labels", "labels that are in use or spent"),
 	[STORE_STATISTIC_LOST] =
 		GAUGE("lost", "keys", "keys given up because a crash left them uncertain"),
+	[STORE_STATISTIC_ALTERNATIVES] =
+		GAUGE("alternatives", "keys", "keys that stood in for ones that a site refused"),
 };
 
 struct store_group {
@@ -98,6 +100,7 @@ static void collect_store(void *userdata)
 	statistics_set(&values[STORE_STATISTIC_DESTROYED], status.destroyed);
 	statistics_set(&values[STORE_STATISTIC_LABELS], status.labels);
 	statistics_set(&values[STORE_STATISTIC_LOST], status.lost_ahead);
+	statistics_set(&values[STORE_STATISTIC_ALTERNATIVES], status.alternatives);
 }
 
 static int add_store(struct keyringd_statistics *s, size_t index)

@@ -22,6 +22,7 @@ enum store_statistic {
 	STORE_STATISTIC_DESTROYED,
 	STORE_STATISTIC_LABELS,
 	STORE_STATISTIC_LOST,
+	STORE_STATISTIC_ALTERNATIVES,
 	STORE_STATISTIC_COUNT_,
 };
 extern const struct statistics_definition keyringd_statistics_store[STORE_STATISTIC_COUNT_];

@@ -384,6 +384,33 @@ Test(issuer_bare, an_id_that_never_arrives_has_an_alternative)
 		  "number 2 is destroyed when it comes");
 	status = pair_status(&pair.alice);
 	cr_assert_eq(status.destroyed, 1);
+	cr_assert_eq(status.alternatives, 1);
+	cr_assert_eq(pair_status(&pair.bob).alternatives, 1);
+}
+
+static void take_keys(struct pair_site *site, size_t count)
+{
+	struct pair_result new = {};
+
+	pair_ask_new(site, count, 1000, &new);
+	cr_assert_eq(pair_finish(&pair, &new), 0);
+}
+
+Test(issuer_bare, a_low_stock_is_told_of_again_only_after_it_has_risen_well_above)
+{
+	pair.options.low_water_keys = 20;
+	pair_add_keys(&pair, 44); /* 22 of each */
+	pair_start(&pair);
+	take_keys(&pair.alice, 2);
+	cr_assert_eq(pair.alice.low_water, 0);
+	take_keys(&pair.alice, 1);
+	cr_assert_eq(pair.alice.low_water, 1);
+	pair_add_keys(&pair, 6); /* 22 again: too few to be well above */
+	take_keys(&pair.alice, 3);
+	cr_assert_eq(pair.alice.low_water, 1);
+	pair_add_keys(&pair, 20);
+	take_keys(&pair.alice, 10);
+	cr_assert_eq(pair.alice.low_water, 2);
 }
 
 Test(issuer_bare, one_side_draining_goes_on_with_leases_until_the_last_key)
