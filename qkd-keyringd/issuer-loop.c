@@ -66,7 +66,10 @@ static int sync_and_send(struct issuer *issuer)
 	if (r >= 0)
 		r = issue_log_sync(issuer->log);
 	issuer_check_log(issuer, r);
-	return r < 0 ? r : write_and_send(issuer);
+	if (r < 0)
+		return r;
+	issuer_path_synced(issuer);
+	return write_and_send(issuer);
 }
 
 int issuer_loop_flush(struct issuer *issuer)
@@ -96,7 +99,8 @@ static void after_flush(struct issuer *issuer)
 	bool wait = issue_log_has_waiters(issuer->log);
 
 	(void)sd_event_source_set_enabled(issuer->sync, wait ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-	if (!wait && issue_log_is_dirty(issuer->log) && !is_armed(issuer->sync_timer))
+	if (!wait && (issue_log_is_dirty(issuer->log) || issuer->lines_wait) &&
+	    !is_armed(issuer->sync_timer))
 		(void)arm(issuer->sync_timer, issuer_now(issuer) + issuer->sync_pause_usec);
 	issuer_operation_call_finished(issuer);
 }
@@ -157,6 +161,7 @@ static int on_sync_timer(sd_event_source *source, uint64_t usec, void *userdata)
 		return 0;
 	issuer_check_log(issuer, issuer_path_sync(issuer));
 	issuer_check_log(issuer, issue_log_sync(issuer->log));
+	issuer_path_synced(issuer);
 	issuer->sync_pause_usec =
 		MIN(MAX(ISSUER_LAZY_SYNC_USEC, LAZY_SYNC_SHARE * (exact_now() - start)),
 		    LAZY_SYNC_MAX_USEC);
@@ -233,6 +238,8 @@ static void tell_changed(struct issuer_store *store)
 	if (!store->changed)
 		return;
 	store->changed = false;
+	if (issuer->paths)
+		issuer->paths->on_changed(store->peer_name, issuer->paths_userdata);
 	if (issuer->handler->on_store_changed)
 		issuer->handler->on_store_changed(store->peer_name, issuer->userdata);
 }

@@ -231,8 +231,13 @@ static void step_claimant(struct id_node *node, void *userdata)
 bool issuer_path_is_settled(const struct issuer_store *store, struct store_place place)
 {
 	const struct issuer_directory *directory = issuer_directory_of(store, place);
+	const struct issuer *issuer = store->issuer;
 
-	return !is_built_by(directory, store->issuer->site) || place.sequence < directory->settled;
+	if (!is_built_by(directory, issuer->site) || place.sequence < directory->settled)
+		return true;
+	if (issuer->paths)
+		issuer->paths->on_unsettled(store->peer_name, issuer->paths_userdata);
+	return false;
 }
 
 void issuer_path_settled(struct issuer *issuer, const char *peer,
@@ -284,6 +289,19 @@ void issuer_path_on_disk(struct issuer *issuer, struct issue_log_waiter *waiter)
 {
 	issue_log_wait(issuer->log, waiter);
 	issuer_loop_flush_soon(issuer);
+}
+
+void issuer_path_sync_soon(struct issuer *issuer)
+{
+	issuer->lines_wait = true;
+	issuer_loop_flush_soon(issuer);
+}
+
+void issuer_path_synced(struct issuer *issuer)
+{
+	issuer->lines_wait = false;
+	if (issuer->paths)
+		issuer->paths->on_synced(issuer->paths_userdata);
 }
 
 size_t issuer_path_waiting(struct issuer *issuer, const char *peer)

@@ -27,8 +27,14 @@ struct issuer_paths {
 	bool (*want)(const char *peer, uint32_t bits, void *userdata);
 	void (*on_message)(const char *peer, const struct site_message *message, void *userdata);
 	void (*on_connection)(const char *peer, bool connected, void *userdata);
+	/* All that was appended is on disk. */
+	void (*on_synced)(void *userdata);
+	/* Somebody waits for a key that the peer has not said to be on its disk. */
+	void (*on_unsettled)(const char *peer, void *userdata);
 	/* More keys are here. */
 	void (*on_arrived)(const char *peer, void *userdata);
+	/* Keys have come or gone, some time ago. */
+	void (*on_changed)(const char *peer, void *userdata);
 };
 /* NULL: nobody does. */
 void issuer_set_paths(struct issuer *issuer, const struct issuer_paths *paths, void *userdata);
@@ -85,8 +91,10 @@ void issuer_path_settled(struct issuer *issuer, const char *peer,
 /* The peer has not got them, or lost others: this generation is over. */
 void issuer_path_stale(struct issuer *issuer, const char *peer,
 		       const struct issuer_path_place *place);
-/* Calls back when what was appended is on disk. */
+/* Calls back when what was appended is on disk, as soon as can be. */
 void issuer_path_on_disk(struct issuer *issuer, struct issue_log_waiter *waiter);
+/* Makes on_synced() come, with the next sync for whatever reason, or soon. */
+void issuer_path_sync_soon(struct issuer *issuer);
 
 /* Keys for which requests wait, and keys of our own that are available, with that peer. */
 size_t issuer_path_waiting(struct issuer *issuer, const char *peer);

@@ -204,6 +204,7 @@ struct issuer {
 
 	const struct issuer_paths *paths; /* NULL: nobody builds keys */
 	void *paths_userdata;
+	bool lines_wait; /* for a sync, which is in no hurry */
 
 	struct list operations, finished, deliveries;
 	struct uid_count *uids;
@@ -270,7 +271,8 @@ int issuer_directory_add(struct issuer_directory *directory, uint64_t first, con
 /* issuer-path.c */
 /* What was appended, before a record that may name it. */
 int issuer_path_sync(struct issuer *issuer);
-/* The other end has it on disk, too. */
+void issuer_path_synced(struct issuer *issuer);
+/* The other end has it on disk, too; asks it to hurry if not. */
 bool issuer_path_is_settled(const struct issuer_store *store, struct store_place place);
 
 /* issuer-retire.c: drops what older generations of a link have left, at start and when a new one

@@ -38,6 +38,7 @@ struct ending {
 
 /* An acknowledgement that waits for the disk. */
 struct keeping {
+	struct list link;
 	struct issue_log_waiter waiter;
 	struct multihop *multihop;
 	struct uuid request;
@@ -337,16 +338,28 @@ void multihop_end_combined(struct multihop *multihop, const char *peer, const st
 		step(ending);
 }
 
-static void on_disk(struct issue_log_waiter *waiter)
+static void acknowledge(struct keeping *keeping)
 {
-	struct keeping *keeping = CONTAINER_OF(waiter, struct keeping, waiter);
-
 	multihop_answer(keeping->multihop, keeping->peer, &keeping->request, 0, "", NULL);
+	list_remove(&keeping->waiter.link);
+	list_remove(&keeping->link);
 	free(keeping);
 }
 
+static void on_disk(struct issue_log_waiter *waiter)
+{
+	acknowledge(CONTAINER_OF(waiter, struct keeping, waiter));
+}
+
+void multihop_end_synced(struct multihop *multihop)
+{
+	LIST_FOREACH (link, &multihop->keeping)
+		acknowledge(LIST_ENTRY(link, struct keeping, link));
+}
+
+/* hurry: somebody waits for it. */
 static void acknowledge_on_disk(struct multihop *multihop, const char *peer,
-				const struct uuid *request)
+				const struct uuid *request, bool hurry)
 {
 	struct keeping *keeping = calloc(1, sizeof(*keeping));
 
@@ -355,8 +368,13 @@ static void acknowledge_on_disk(struct multihop *multihop, const char *peer,
 	keeping->multihop = multihop;
 	keeping->request = *request;
 	snprintf(keeping->peer, sizeof(keeping->peer), "%s", peer);
+	list_init(&keeping->link);
+	list_append(&multihop->keeping, &keeping->link);
 	issue_log_waiter_init(&keeping->waiter, on_disk);
-	issuer_path_on_disk(multihop->issuer, &keeping->waiter);
+	if (hurry)
+		issuer_path_on_disk(multihop->issuer, &keeping->waiter);
+	else
+		issuer_path_sync_soon(multihop->issuer);
 }
 
 static int append(struct multihop *multihop, const char *peer, const struct path_message *message,
@@ -397,7 +415,7 @@ void multihop_end_keep(struct multihop *multihop, const char *peer, const struct
 	if (r < 0)
 		multihop_answer(multihop, peer, request, r, multihop->site, NULL);
 	else
-		acknowledge_on_disk(multihop, peer, request);
+		acknowledge_on_disk(multihop, peer, request, count == 0);
 }
 
 static void arrived(struct ending *ending)
@@ -438,6 +456,13 @@ uint64_t multihop_end_time_out(struct multihop *multihop, uint64_t now_usec)
 
 void multihop_end_free_all(struct multihop *multihop)
 {
+	LIST_FOREACH (link, &multihop->keeping) {
+		struct keeping *keeping = LIST_ENTRY(link, struct keeping, link);
+
+		list_remove(&keeping->waiter.link);
+		list_remove(link);
+		free(keeping);
+	}
 	while (!list_is_empty(&multihop->ending))
 		free_ending(LIST_ENTRY(multihop->ending.next, struct ending, link));
 }

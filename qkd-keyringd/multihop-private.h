@@ -54,6 +54,7 @@ struct multihop {
 	struct list known, routes;
 	size_t known_count;
 	struct id_table builds, relays, endings;
+	struct list keeping;                    /* what the other end waits for our disk for */
 	struct list building, relaying, ending; /* in the order of their deadlines */
 	sd_event_source *pump, *tick;
 	struct log_ratelimit failed_limit;
@@ -102,6 +103,7 @@ void multihop_end_combined(struct multihop *multihop, const char *peer, const st
 			   struct path_message *message);
 void multihop_end_keep(struct multihop *multihop, const char *peer, const struct uuid *request,
 		       struct path_message *message);
+void multihop_end_synced(struct multihop *multihop);
 void multihop_end_arrived(struct multihop *multihop);
 uint64_t multihop_end_time_out(struct multihop *multihop, uint64_t now_usec);
 void multihop_end_free_all(struct multihop *multihop);

@@ -300,6 +300,28 @@ static void on_arrived(const char *peer, void *userdata)
 	multihop_pump_soon(multihop);
 }
 
+static void on_changed(const char *peer, void *userdata)
+{
+	struct multihop *multihop = userdata;
+	const struct route *route = find_route(multihop, peer);
+
+	if (route && route->set.stock > 0)
+		multihop_pump_soon(multihop);
+}
+
+static void on_synced(void *userdata)
+{
+	multihop_end_synced(userdata);
+}
+
+static void on_unsettled(const char *peer, void *userdata)
+{
+	struct route *route = find_route(userdata, peer);
+
+	if (route)
+		multihop_build_check(route);
+}
+
 /* A binding is for a relay, or for the end. */
 static void route_bind(struct multihop *multihop, const char *peer, const struct uuid *request,
 		       struct path_message *message)
@@ -358,6 +380,9 @@ static const struct issuer_paths issuer_paths = {
 	.on_message = on_message,
 	.on_connection = on_connection,
 	.on_arrived = on_arrived,
+	.on_changed = on_changed,
+	.on_synced = on_synced,
+	.on_unsettled = on_unsettled,
 };
 
 /* When it does something. */
@@ -433,6 +458,7 @@ int multihop_new(const struct multihop_options *options, struct multihop **ret)
 	list_init(&multihop->building);
 	list_init(&multihop->relaying);
 	list_init(&multihop->ending);
+	list_init(&multihop->keeping);
 	multihop->failed_limit =
 		(struct log_ratelimit){.interval_usec = 60 * USEC_PER_SEC, .burst = 10};
 	multihop->event = sd_event_ref(options->event);

@@ -172,6 +172,16 @@ static void free_started(struct path_manager *manager, struct started_path *star
 	free(started);
 }
 
+static bool is_same(const struct started_path *started, const struct path_definition *definition,
+		    bool began_left, bool began_right)
+{
+	const struct path_definition *old = &started->definition;
+
+	return old->weight == definition->weight && old->stock == definition->stock &&
+	       old->disjoint == definition->disjoint && started->began[0] >= began_left &&
+	       started->began[1] >= began_right;
+}
+
 int path_manager_add(struct path_manager *manager, const struct path_definition *definition,
 		     const bool began[static 2])
 {
@@ -183,6 +193,8 @@ int path_manager_add(struct path_manager *manager, const struct path_definition 
 		return r;
 	/* It may have been started from its other end before. */
 	turned = !path_equal(&started->definition.path, &definition->path);
+	if (!is_new && is_same(started, definition, began[turned], began[!turned]))
+		return 0;
 	started->definition.weight = definition->weight;
 	started->definition.stock = definition->stock;
 	started->definition.disjoint = definition->disjoint;
