@@ -3,7 +3,9 @@
  * Measures GetNewKey through the bus against the two round trips that it cannot do without: an
  * empty D-Bus call to the same daemon through the same bus, and an empty message over TLS 1.3 with
  * the sites' certificates between the same two network namespaces, by bare OpenSSL. All three in
- * turn, so that whatever else the machine does meets them alike. Run by tests/bench/bench-newkey.
+ * turn, so that whatever else the machine does meets them alike. Over a path of several hops the
+ * floor has as many round trips, one after the other. Run by tests/bench/bench-newkey and
+ * bench-multihop.
  */
 
 #include <arpa/inet.h>
@@ -113,14 +115,15 @@ static SSL *connect_to(char **words)
 	return ssl;
 }
 
-static double time_round_trip(SSL *ssl)
+static double time_round_trips(SSL *ssl, unsigned count)
 {
 	char frame[FRAME_BYTES] = {0, 0, 0, 2, '{', '}'};
 	double start = now_usec();
 
-	if (SSL_write(ssl, frame, sizeof(frame)) != FRAME_BYTES ||
-	    SSL_read(ssl, frame, sizeof(frame)) != FRAME_BYTES)
-		fail("round trip", "connection lost");
+	for (unsigned i = 0; i < count; i++)
+		if (SSL_write(ssl, frame, sizeof(frame)) != FRAME_BYTES ||
+		    SSL_read(ssl, frame, sizeof(frame)) != FRAME_BYTES)
+			fail("round trip", "connection lost");
 	return now_usec() - start;
 }
 
@@ -171,24 +174,41 @@ static void print_line(const char *name, double value, double call, double trip,
 	       name, value, call + trip, value / (call + trip), note, call, trip);
 }
 
-static void report(double *keys, double *calls, double *trips, unsigned count)
+static void report_path(double *keys, double *calls, double *trips, unsigned count, unsigned hops)
+{
+	unsigned median = count / 2, p99 = (count * 99 + 99) / 100 - 1;
+	char name[32], note[64];
+
+	snprintf(name, sizeof(name), "multihop-%u", hops);
+	snprintf(note, sizeof(note), "GetNewKey over %u hops, median", hops);
+	print_line(name, keys[median], calls[median], trips[median], note);
+	snprintf(name, sizeof(name), "multihop-%u-p99", hops);
+	print_line(name, keys[p99], calls[p99], trips[p99], "the same, 99th percentile");
+}
+
+static void report(double *keys, double *calls, double *trips, unsigned count, unsigned hops)
 {
 	unsigned median = count / 2, p99 = (count * 99 + 99) / 100 - 1;
 
 	qsort(keys, count, sizeof(*keys), compare);
 	qsort(calls, count, sizeof(*calls), compare);
 	qsort(trips, count, sizeof(*trips), compare);
+	if (hops > 0) {
+		report_path(keys, calls, trips, count, hops);
+		return;
+	}
 	print_line("newkey", keys[median], calls[median], trips[median],
 		   "GetNewKey through the bus, median");
 	print_line("newkey-p99", keys[p99], calls[p99], trips[p99], "the same, 99th percentile");
 }
 
-/* run COUNT PEER HOST PORT DIRECTORY SITE */
+/* run COUNT PEER HOST PORT DIRECTORY SITE [HOPS] */
 static int run(char **words)
 {
 	static double keys[MAX_COUNT], calls[MAX_COUNT], trips[MAX_COUNT];
 	static sd_bus_message *replies[WARM_UP + MAX_COUNT];
 	unsigned count = (unsigned)strtoul(words[0], NULL, 10);
+	unsigned hops = words[6] ? (unsigned)strtoul(words[6], NULL, 10) : 0;
 	SSL *ssl = connect_to(words + 2);
 	sd_bus *bus;
 	int r = sd_bus_open_system(&bus);
@@ -202,9 +222,9 @@ static int run(char **words)
 
 		keys[at] = time_new_key(bus, words[1], &replies[i]);
 		calls[at] = time_empty_call(bus);
-		trips[at] = time_round_trip(ssl);
+		trips[at] = time_round_trips(ssl, hops ?: 1);
 	}
-	report(keys, calls, trips, count);
+	report(keys, calls, trips, count, hops);
 	for (unsigned i = 0; i < WARM_UP + count; i++)
 		destroy(bus, words[1], replies[i]);
 	sd_bus_flush_close_unref(bus);
@@ -215,9 +235,9 @@ int main(int argc, char **argv)
 {
 	if (argc == 6 && str_equal(argv[1], "serve"))
 		return serve(argv + 2);
-	if (argc == 8 && str_equal(argv[1], "run"))
+	if ((argc == 8 || argc == 9) && str_equal(argv[1], "run"))
 		return run(argv + 2);
 	fprintf(stderr, "Usage: bench-newkey serve HOST PORT DIRECTORY SITE\n"
-			"       bench-newkey run COUNT PEER HOST PORT DIRECTORY SITE\n");
+			"       bench-newkey run COUNT PEER HOST PORT DIRECTORY SITE [HOPS]\n");
 	return 2;
 }

@@ -342,6 +342,15 @@ static uint8_t derive(const char *link, uint64_t sequence, size_t i)
 	return (uint8_t)((hash * 0xbf58476d1ce4e5b9u) >> 56);
 }
 
+void net_key(const char *a, const char *b, uint64_t sequence, uint8_t ret[static NET_KEY_BYTES])
+{
+	char link[2 * NAME_MAX_CHARS + 2];
+
+	link_name(a, b, link);
+	for (size_t i = 0; i < NET_KEY_BYTES; i++)
+		ret[i] = derive(link, sequence, i);
+}
+
 static void write_store(struct storage *keys, const char *link, const char *peer)
 {
 	struct keyfile_store store = {.key_bits = NET_KEY_BYTES * 8};

@@ -61,6 +61,8 @@ struct net_result {
 void net_init(struct issuer_net *net, size_t count, const char *const *names);
 /* Keys that two sites share, of one link. */
 void net_add_keys(struct issuer_net *net, const char *a, const char *b, uint64_t count);
+/* One of them. */
+void net_key(const char *a, const char *b, uint64_t sequence, uint8_t ret[static NET_KEY_BYTES]);
 void net_start(struct issuer_net *net);
 void net_done(struct issuer_net *net);
 struct net_site *net_site(struct issuer_net *net, const char *name);
