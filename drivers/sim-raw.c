@@ -21,7 +21,7 @@
 
 #define BATCH        8192 /* detections at once */
 #define RECORD_BYTES 8
-#define IDLE_USEC    (2 * USEC_PER_MSEC)
+#define GATHER_USEC  (2 * USEC_PER_MSEC) /* light for one answer: less costs more wakeups */
 #define REDIAL_USEC  (300 * USEC_PER_MSEC)
 #define PORT_CHARS   sizeof("65535")
 
@@ -37,6 +37,7 @@ struct sim_raw {
 	sd_event_source *listener, *io, *timer;
 	struct sim_optics *optics;
 	uint64_t began_usec;
+	uint64_t next_usec; /* alice: when enough light has gathered again */
 	int64_t last_tag;
 	/* The call under way. */
 	device_detections_t done;
@@ -159,14 +160,15 @@ static int send_records(struct sim_raw *raw)
 static size_t draw(struct sim_raw *raw)
 {
 	double elapsed_ps;
-	uint64_t end_slot;
-	size_t drawn, count = 0;
+	uint64_t end_slot, now = now_usec();
+	size_t drawn, count = 0, room = MIN(raw->max, (size_t)BATCH);
 
 	if (raw->began_usec == 0)
-		raw->began_usec = now_usec();
-	elapsed_ps = (double)(now_usec() - raw->began_usec) * 1e6 * raw->settings.pace;
+		raw->began_usec = now;
+	elapsed_ps = (double)(now - raw->began_usec) * 1e6 * raw->settings.pace;
 	end_slot = (uint64_t)(elapsed_ps / raw->settings.optics.period_ps);
-	drawn = sim_optics_draw(raw->optics, end_slot, raw->events, MIN(raw->max, (size_t)BATCH));
+	drawn = sim_optics_draw(raw->optics, end_slot, raw->events, room);
+	raw->next_usec = drawn < room ? now + GATHER_USEC : 0;
 	for (size_t i = 0; i < drawn; i++) {
 		const struct sim_event *e = &raw->events[i];
 
@@ -190,7 +192,7 @@ static void transmit(struct sim_raw *raw)
 {
 	size_t count;
 
-	if (raw->done && raw->record_end == 0) {
+	if (raw->done && raw->record_end == 0 && now_usec() >= raw->next_usec) {
 		count = draw(raw);
 		if (send_records(raw) < 0) {
 			end(raw, "the simulated light reaches nobody any more");
@@ -201,7 +203,7 @@ static void transmit(struct sim_raw *raw)
 			return;
 		}
 	}
-	if (raw->done && set_timer(raw, IDLE_USEC, on_alice_time) < 0)
+	if (raw->done && set_timer(raw, GATHER_USEC, on_alice_time) < 0)
 		end(raw, "no timer");
 }
 
@@ -286,7 +288,7 @@ static int begin(struct sim_raw *raw)
 	if (r < 0)
 		return r;
 	raw->last_tag = 0;
-	raw->began_usec = 0; /* the light begins when it is first asked for */
+	raw->began_usec = raw->next_usec = 0; /* the light begins when it is first asked for */
 	if (!raw->transmits)
 		return 0;
 	if (!raw->settings.has_seed &&
