@@ -13,20 +13,23 @@
 
 #define ANNOUNCE_MIN_DETECTIONS 4096
 
-static size_t blocks_under_way(const struct distill *distill)
+/* Those that are full, and wait for Alice or for us. */
+static size_t blocks_in_work(const struct distill *distill)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < DISTILL_MAX_BLOCKS; i++)
-		count += distill->blocks[i] != NULL;
+		count += distill->blocks[i] && distill->blocks[i] != distill->sifting;
 	return count;
 }
 
+/* Announcements under way may each open a block beyond the window, and the last of these stays
+ * half full until there is room for it. */
 static bool may_announce(const struct distill *distill)
 {
 	return distill->announcement_count < DISTILL_ANNOUNCE_WINDOW &&
 	       distill->queue_count - distill->queue_announced >= ANNOUNCE_MIN_DETECTIONS &&
-	       (distill->sifting || blocks_under_way(distill) < distill->config.window);
+	       blocks_in_work(distill) < distill->config.window;
 }
 
 /* What is announced stays at the front of the queue until Alice has answered. */

@@ -415,6 +415,100 @@ Test(distill, frames_of_noise_end_the_session_or_change_nothing)
 	}
 }
 
+#define POST_FRAMES 256
+
+/* Frames to one end; those that would begin the correction of a block are lost. */
+struct post {
+	struct {
+		uint8_t *bytes;
+		size_t size_bytes;
+	} frames[POST_FRAMES];
+	size_t count, announced;
+};
+
+static int post(const void *bytes, size_t size_bytes, void *userdata)
+{
+	struct post *to = userdata;
+	uint8_t *copy = malloc(size_bytes);
+
+	to->announced += *(const uint8_t *)bytes == BLOCK_WIRE_ANNOUNCE;
+	if (*(const uint8_t *)bytes == BLOCK_WIRE_START) {
+		free(copy);
+		return 0;
+	}
+	cr_assert(copy && to->count < POST_FRAMES);
+	to->frames[to->count].bytes = memcpy(copy, bytes, size_bytes);
+	to->frames[to->count++].size_bytes = size_bytes;
+	return 0;
+}
+
+static int fixed_seed(void *ret_bytes, size_t size_bytes, void *userdata)
+{
+	memset(ret_bytes, 0x5a, size_bytes);
+	return 0;
+}
+
+static struct distill *post_end(enum wegman_carter_role role, struct wegman_carter *wc,
+				struct post *to)
+{
+	static const struct distill_handler poster = {.send = post, .random = fixed_seed};
+	struct distill *distill = NULL;
+	struct distill_config config;
+
+	distill_config_defaults(&config);
+	config.bound = DISTILL_BOUND_TOMAMICHEL;
+	config.block_frames = 1;
+	config.role = role;
+	cr_assert_eq(distill_new(&config, &poster, to, wc, &distill), 0);
+	return distill;
+}
+
+/* All the light that the queue takes, at once; two announcements of it fill a block. */
+static void post_light(struct distill *distill)
+{
+	static struct detection light[DISTILL_QUEUE_DETECTIONS];
+
+	for (size_t i = 0; i < ELEMENTSOF(light); i++) {
+		light[i].time = 10 * i;
+		light[i].bit = prng_mix(i) & 1;
+		light[i].basis = i % 5 < 3;
+	}
+	cr_assert_eq(distill_detections(distill, light, ELEMENTSOF(light)), 0);
+}
+
+static void expect_delivered(struct distill *to, const struct post *from, size_t i)
+{
+	if (i >= from->count)
+		return;
+	cr_assert_eq(distill_receive(to, from->frames[i].bytes, from->frames[i].size_bytes), 0,
+		     "frame %zu", i);
+	free(from->frames[i].bytes);
+}
+
+/* Light goes on while no block is reconciled: the queue keeps it, there are not ever more blocks.
+ */
+Test(distill, blocks_that_do_not_come_on_hold_up_the_announcements)
+{
+	static struct post to_alice, to_bob;
+	_cleanup_(secret_freep) struct secret *first = NULL;
+	_cleanup_(wegman_carter_freep) struct wegman_carter *wc = NULL;
+	_cleanup_(distill_freep) struct distill *alice = NULL, *bob = NULL;
+
+	cr_assert_eq(secret_new(WEGMAN_CARTER_FIRST_BYTES, &first), 0);
+	cr_assert_eq(wegman_carter_new(gf128_kernel(), WEGMAN_CARTER_ALICE, first, &wc), 0);
+	alice = post_end(WEGMAN_CARTER_ALICE, wc, &to_bob);
+	bob = post_end(WEGMAN_CARTER_BOB, wc, &to_alice);
+	post_light(alice);
+	post_light(bob);
+	for (size_t i = 0; i < POST_FRAMES; i++) {
+		expect_delivered(alice, &to_alice, i);
+		expect_delivered(bob, &to_bob, i);
+	}
+	cr_expect_gt(to_alice.announced, 3);
+	cr_expect_leq(to_alice.announced, 2 * 2 + DISTILL_ANNOUNCE_WINDOW);
+	cr_expect_gt(distill_room(bob), 0);
+}
+
 Test(distill, configurations_without_sense_are_named)
 {
 	struct distill_config config, wrong;

@@ -135,7 +135,7 @@ static void open_end(unsigned i, const char *more)
 							  .reconnect = reconnect};
 	_cleanup_(device_url_freep) struct device_url *url = NULL;
 	_cleanup_(freep) char *what = NULL;
-	struct distilled_device_settings settings = {.block_frames = 128, .window = 2};
+	struct distilled_device_settings settings = {.block_frames = 32, .window = 2};
 	char text[512], secret[128];
 	int r;
 
