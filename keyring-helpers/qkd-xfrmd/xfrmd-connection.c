@@ -14,7 +14,7 @@
 #define PREFIX_BITS_MAX   128
 #define DESCRIPTION_BYTES 256
 /* The label is spent no longer than the other end may take; a short wait, because we ask again. */
-#define CALLOUT    "ttl=60 wait=3"
+#define CALLOUT    "size=256 ttl=60 wait=3"
 #define DIRECTIONS 3
 
 struct xfrmd_connection {
