@@ -139,7 +139,8 @@ static void tell_failure(struct xfrmd_connection *c, const char *event_id, int e
 
 	c->status.failures++;
 	if (c->failing) {
-		log_debug("%s: %s: %s", c->config->name, what, strerror(error));
+		log_debug("%s: %s%s%s", c->config->name, what, error ? ": " : "",
+			  error ? strerror(error) : "");
 		return;
 	}
 	c->failing = true;
