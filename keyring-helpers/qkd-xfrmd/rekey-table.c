@@ -3,15 +3,23 @@
 
 #include "rekey-private.h"
 
+static bool is_in_use(const struct rekey_machine *m, const struct rekey_sa *sa)
+{
+	return sa->spi == (sa->direction == REKEY_IN ? m->current.spi_in : m->current.spi_out);
+}
+
 /* When generations fail again and again, what they left goes the first that would have gone. */
 static void make_room(struct rekey_machine *m)
 {
-	struct rekey_sa *first = NULL;
+	struct rekey_sa *first = &m->sas[0];
 
-	for (size_t i = 0; i < m->sa_count; i++)
-		if (m->sas[i].spi != m->current.spi_out && m->sas[i].spi != m->current.spi_in &&
-		    (!first || m->sas[i].remove_usec < first->remove_usec))
-			first = &m->sas[i];
+	for (size_t i = 1; i < m->sa_count; i++) {
+		struct rekey_sa *sa = &m->sas[i];
+
+		if (is_in_use(m, first) ||
+		    (!is_in_use(m, sa) && sa->remove_usec < first->remove_usec))
+			first = sa;
+	}
 	m->hooks->remove(first->direction, first->spi, m->options.userdata);
 	rekey_table_drop(m, first);
 }
