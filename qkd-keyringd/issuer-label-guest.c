@@ -138,9 +138,7 @@ static void assign(struct label *label, const struct site_message *message,
 		reservation_record(reservation, STORE_KEY_RESERVED);
 	issuer_label_record(label, false);
 	issuer_operation_wake(&label->waiting);
-	if (issuer->handler->on_label)
-		issuer->handler->on_label(label->store->peer_name, label->name, &label->id,
-					  issuer->userdata);
+	issuer_loop_notice(issuer, label->store->peer_name, label->name, &label->id);
 }
 
 enum site_verdict issuer_label_guest_mark(struct issuer_store *store,

@@ -15,6 +15,7 @@
 /* After everything that is ready has been handled: what it asks for shares one write. */
 #define PRIORITY_BATCH (SD_EVENT_PRIORITY_NORMAL + 10)
 #define PRIORITY_SYNC  (SD_EVENT_PRIORITY_NORMAL + 20)
+#define PRIORITY_IDLE  (SD_EVENT_PRIORITY_NORMAL + 30)
 #define PRIORITY_NOW   (SD_EVENT_PRIORITY_NORMAL - 10)
 
 #define LAZY_SYNC_SHARE    10                    /* at most a tenth of the time, ... */
@@ -271,6 +272,56 @@ void issuer_loop_chores(struct issuer *issuer)
 		(void)arm(issuer->chores_timer, issuer_now(issuer) + ISSUER_CHORES_USEC);
 }
 
+struct notice {
+	struct list link;
+	const char *peer; /* the store's */
+	char label[LABEL_MAX_CHARS + 1];
+	struct uuid id;
+};
+
+static void tell_notices(struct issuer *issuer)
+{
+	while (!list_is_empty(&issuer->notices)) {
+		struct notice *notice = LIST_ENTRY(issuer->notices.next, struct notice, link);
+
+		list_remove(&notice->link);
+		issuer->notice_count--;
+		issuer->handler->on_label(notice->peer, notice->label, &notice->id,
+					  issuer->userdata);
+		free(notice);
+	}
+}
+
+static int on_idle(sd_event_source *source, void *userdata)
+{
+	tell_notices(userdata);
+	return 0;
+}
+
+void issuer_loop_notice(struct issuer *issuer, const char *peer, const char *label,
+			const struct uuid *id)
+{
+	struct notice *notice;
+
+	if (!issuer->handler->on_label)
+		return;
+	/* A loop that is never idle tells all the same. */
+	if (issuer->notice_count >= ISSUER_MAX_NOTICES)
+		tell_notices(issuer);
+	notice = calloc(1, sizeof(*notice));
+	if (!notice) {
+		issuer->handler->on_label(peer, label, id, issuer->userdata);
+		return;
+	}
+	notice->peer = peer;
+	strcpy(notice->label, label);
+	notice->id = *id;
+	list_init(&notice->link);
+	list_append(&issuer->notices, &notice->link);
+	issuer->notice_count++;
+	(void)sd_event_source_set_enabled(issuer->idle, SD_EVENT_ONESHOT);
+}
+
 static int add_timer(struct issuer *issuer, clockid_t clock, uint64_t accuracy_usec,
 		     sd_event_time_handler_t handler, sd_event_source **ret)
 {
@@ -298,6 +349,8 @@ int issuer_loop_start(struct issuer *issuer)
 	if (r >= 0)
 		r = add_defer(issuer, PRIORITY_SYNC, on_sync, &issuer->sync);
 	if (r >= 0)
+		r = add_defer(issuer, PRIORITY_IDLE, on_idle, &issuer->idle);
+	if (r >= 0)
 		r = add_timer(issuer, CLOCK_MONOTONIC, USEC_PER_MSEC, on_sync_timer,
 			      &issuer->sync_timer);
 	if (r >= 0)
@@ -314,12 +367,20 @@ int issuer_loop_start(struct issuer *issuer)
 
 void issuer_loop_stop(struct issuer *issuer)
 {
+	while (!list_is_empty(&issuer->notices)) {
+		struct notice *notice = LIST_ENTRY(issuer->notices.next, struct notice, link);
+
+		list_remove(&notice->link);
+		free(notice);
+	}
 	sd_event_source_disable_unref(issuer->flush);
 	sd_event_source_disable_unref(issuer->sync);
+	sd_event_source_disable_unref(issuer->idle);
 	sd_event_source_disable_unref(issuer->sync_timer);
 	sd_event_source_disable_unref(issuer->deadline_timer);
 	sd_event_source_disable_unref(issuer->chores_timer);
 	sd_event_source_disable_unref(issuer->expiry_timer);
-	issuer->flush = issuer->sync = issuer->sync_timer = issuer->deadline_timer = NULL;
+	issuer->flush = issuer->sync = issuer->idle = issuer->sync_timer = issuer->deadline_timer =
+		NULL;
 	issuer->chores_timer = issuer->expiry_timer = NULL;
 }

@@ -31,6 +31,7 @@
 #define ISSUER_TAKEN_LEASES    64   /* more are never under way: one is asked for after the other */
 #define ISSUER_LAZY_SYNC_USEC  (20 * USEC_PER_MSEC)
 #define ISSUER_CHORES_USEC     (100 * USEC_PER_MSEC)
+#define ISSUER_MAX_NOTICES     64
 #define ISSUER_FLUSH_BATCH     64 /* wishes to flush after which the flush goes first */
 
 /* One directory of a store. */
@@ -207,11 +208,14 @@ struct issuer {
 	bool lines_wait; /* for a sync, which is in no hurry */
 
 	struct list operations, finished, deliveries;
+	struct list notices; /* issuer-loop.c: labels that nobody here was told of yet */
+	size_t notice_count;
 	struct uid_count *uids;
 	size_t uid_count;
 	struct uuid next_request, boot;
 
-	sd_event_source *flush, *sync, *sync_timer, *deadline_timer, *chores_timer, *expiry_timer;
+	sd_event_source *flush, *sync, *idle, *sync_timer, *deadline_timer, *chores_timer,
+		*expiry_timer;
 	unsigned flush_wishes;
 	uint64_t sync_pause_usec;
 	uint64_t deadline_armed_usec, expiry_armed_usec; /* 0: not */
@@ -232,6 +236,9 @@ int issuer_loop_flush(struct issuer *issuer); /* all but the callbacks */
 void issuer_loop_deadline(struct issuer *issuer, uint64_t usec);
 void issuer_loop_expiry(struct issuer *issuer, uint64_t clock_usec);
 void issuer_loop_chores(struct issuer *issuer);
+/* Tells of a label when nothing else is to be done: who asks for it already waits for the disk. */
+void issuer_loop_notice(struct issuer *issuer, const char *peer, const char *label,
+			const struct uuid *id);
 /* The record cannot be kept any more: nothing is handed out from here on. */
 void issuer_fail(struct issuer *issuer, int result, const char *what);
 /* Passes a negative result of the issue log to issuer_fail(). */

@@ -318,6 +318,7 @@ int issuer_new(const struct issuer_options *options, char **ret_what, struct iss
 	list_init(&issuer->operations);
 	list_init(&issuer->finished);
 	list_init(&issuer->deliveries);
+	list_init(&issuer->notices);
 	issuer->starting = true;
 	issuer->event = sd_event_ref(options->event);
 	issuer->state = options->state;
