@@ -93,24 +93,34 @@ static void note_handed_out(struct issuers_request *request, uint64_t sequence)
 	here->owner = (uint8_t)request->owner;
 }
 
+static bool is_same_part(const struct issuers_key *a, const struct issuers_key *b)
+{
+	return a->first == b->first && a->bits == b->bits && a->offset == b->offset;
+}
+
 /* The parts of one key are handed out together, in the same order at both sites. */
-static void note_part(struct issuers_request *request, uint64_t sequence, uint64_t first,
+static void note_part(struct issuers_request *request, uint64_t sequence, size_t offset,
 		      uint32_t bits)
 {
 	struct issuers_site *site = request->site;
 	struct issuers *world = site->world;
 	struct issuers_key *here = &site->keys[sequence];
-	struct issuers_key *there = &world->sites[!site->index].keys[sequence];
+	const struct issuers_key *there = &world->sites[!site->index].keys[sequence];
+	struct issuers_key now = *here;
 
-	if (here->bits && (here->first != first || here->bits != bits))
+	now.first = request->sequence;
+	now.bits = bits;
+	now.offset = offset;
+	if (here->bits && !is_same_part(here, &now))
 		issuers_violation(world, "%s: key %" PRIu64 " is part of two keys",
 				  issuers_names[site->index], sequence);
-	if (there->bits && (there->first != first || there->bits != bits))
+	if (there->bits && !is_same_part(there, &now))
 		issuers_violation(world, "key %" PRIu64 " is part of another key at %s", sequence,
 				  issuers_names[site->index]);
 	note_handed_out(request, sequence);
-	here->first = first;
+	here->first = now.first;
 	here->bits = bits;
+	here->offset = offset;
 }
 
 /* The key whose bytes these are; at the end of a larger key, its first bytes. */
@@ -140,7 +150,7 @@ static void note_key(struct issuers_request *request, const struct secret *key)
 					  request->sequence);
 			return;
 		}
-		note_part(request, sequence, request->sequence, (uint32_t)key->size_bytes * 8);
+		note_part(request, sequence, done, (uint32_t)key->size_bytes * 8);
 	}
 	if (request->ask == ISSUERS_ASK_LABEL)
 		note_label(request->site, request->label, request->sequence);

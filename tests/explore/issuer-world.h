@@ -79,7 +79,8 @@ struct issuers_request {
 struct issuers_key {
 	uint8_t purpose; /* 0: not handed out; 1: by id; 2 + label */
 	uint8_t owner;
-	uint64_t first; /* of those that it was joined with */
+	uint64_t first; /* of those that it was joined with, */
+	size_t offset;  /* and where it is among them */
 	uint32_t bits;
 	/* The helper's word is on record once the loop has come to rest, until a power cut. */
 	enum { DELIVERY_OPEN, DELIVERY_REPORTED, DELIVERY_RECORDED } delivery;
