@@ -245,33 +245,6 @@ static void tell_changed(struct issuer_store *store)
 		issuer->handler->on_store_changed(store->peer_name, issuer->userdata);
 }
 
-static int on_chores_timer(sd_event_source *source, uint64_t usec, void *userdata)
-{
-	struct issuer *issuer = userdata;
-
-	if (issuer->failed)
-		return 0;
-	for (size_t i = 0; i < issuer->store_count; i++) {
-		issuer_tell_flush(issuer->stores[i]);
-		issuer_reconcile_note(issuer->stores[i]);
-	}
-	/* Tried again with the next chores: whatever could not be erased is issued all the same. */
-	if (issuer_directory_erase(issuer) < 0)
-		log_warning("used keys could not be erased from the key files yet");
-	if (issuer->pool)
-		(void)pool_unlink_wiped(issuer->pool, false);
-	issuer_replay_compact(issuer);
-	for (size_t i = 0; i < issuer->store_count; i++)
-		tell_changed(issuer->stores[i]);
-	return 0;
-}
-
-void issuer_loop_chores(struct issuer *issuer)
-{
-	if (issuer->chores_timer && !is_armed(issuer->chores_timer))
-		(void)arm(issuer->chores_timer, issuer_now(issuer) + ISSUER_CHORES_USEC);
-}
-
 struct notice {
 	struct list link;
 	const char *peer; /* the store's */
@@ -292,9 +265,43 @@ static void tell_notices(struct issuer *issuer)
 	}
 }
 
+static int on_chores_timer(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct issuer *issuer = userdata;
+
+	if (issuer->failed)
+		return 0;
+	for (size_t i = 0; i < issuer->store_count; i++) {
+		issuer_tell_flush(issuer->stores[i]);
+		issuer_reconcile_note(issuer->stores[i]);
+	}
+	/* Tried again with the next chores: whatever could not be erased is issued all the same. */
+	if (issuer_directory_erase(issuer) < 0)
+		log_warning("used keys could not be erased from the key files yet");
+	if (issuer->pool)
+		(void)pool_unlink_wiped(issuer->pool, false);
+	issuer_replay_compact(issuer);
+	for (size_t i = 0; i < issuer->store_count; i++)
+		tell_changed(issuer->stores[i]);
+	tell_notices(issuer);
+	return 0;
+}
+
+void issuer_loop_chores(struct issuer *issuer)
+{
+	if (issuer->chores_timer && !is_armed(issuer->chores_timer))
+		(void)arm(issuer->chores_timer, issuer_now(issuer) + ISSUER_CHORES_USEC);
+}
+
+/* While somebody waits, idle means that an answer is on its way. */
 static int on_idle(sd_event_source *source, void *userdata)
 {
-	tell_notices(userdata);
+	struct issuer *issuer = userdata;
+
+	if (list_is_empty(&issuer->operations))
+		tell_notices(issuer);
+	else
+		issuer_loop_chores(issuer);
 	return 0;
 }
 
