@@ -39,7 +39,7 @@ static void crash_and_restart(struct pair_site *site, enum memory_crash crash)
 static uint64_t burn_before_arrival(void)
 {
 	pair_add_keys_at(&pair.alice, 20);
-	pair_run_for(&pair, 20 * USEC_PER_MSEC);
+	pair_run_for(&pair, 300 * USEC_PER_MSEC); /* the mark that runs ahead is on disk */
 	crash_and_restart(&pair.alice, MEMORY_CRASH_LOSE);
 	cr_assert_eq(pair_status(&pair.alice).lost_ahead, 20);
 	cr_assert(PAIR_RUN_UNTIL(&pair, pair_status(&pair.bob).destroyed == 10, SOON));
