@@ -228,6 +228,22 @@ static bool is_alert(unsigned long code)
 	return reason >= SSL_AD_REASON_OFFSET && reason <= SSL_AD_REASON_OFFSET + UINT8_MAX;
 }
 
+/* What a peer says that does not take our certificate, whatever it finds wrong with it. */
+static bool is_about_certificate(unsigned long code)
+{
+	static const int alerts[] = {
+		SSL_AD_BAD_CERTIFICATE,     SSL_AD_UNSUPPORTED_CERTIFICATE,
+		SSL_AD_CERTIFICATE_REVOKED, SSL_AD_CERTIFICATE_EXPIRED,
+		SSL_AD_CERTIFICATE_UNKNOWN, SSL_AD_UNKNOWN_CA,
+		SSL_AD_ACCESS_DENIED,       SSL_AD_CERTIFICATE_REQUIRED,
+	};
+
+	for (size_t i = 0; i < ELEMENTSOF(alerts); i++)
+		if (ERR_GET_REASON(code) == SSL_AD_REASON_OFFSET + alerts[i])
+			return true;
+	return false;
+}
+
 /* OpenSSL's first error tells most: the others are what followed from it. */
 static int name_failure(const struct channel_tls *tls, int saved_errno,
 			char ret_reason[static CHANNEL_REASON_CHARS])
@@ -248,7 +264,10 @@ static int name_failure(const struct channel_tls *tls, int saved_errno,
 			 saved_errno ? strerror(saved_errno) : "TLS failed");
 		return saved_errno ? -saved_errno : -EPROTO;
 	}
-	if (is_alert(code))
+	if (is_about_certificate(code))
+		snprintf(ret_reason, CHANNEL_REASON_CHARS,
+			 "the peer does not accept our certificate: %s", text);
+	else if (is_alert(code))
 		snprintf(ret_reason, CHANNEL_REASON_CHARS, "the peer ended TLS: %s", text);
 	else
 		snprintf(ret_reason, CHANNEL_REASON_CHARS, "TLS failed: %s", text);

@@ -153,7 +153,8 @@ static const struct issuer_handler issuer_handler = {
 
 static int log_failure(int result, const char *what)
 {
-	log_error("Cannot start: %s: %s", what, strerror(-result));
+	log_event(LOG_ERR, EVENT_START_FAILED, &(struct log_fields){.error = -result},
+		  "Cannot start: %s: %s", what, strerror(-result));
 	return result;
 }
 
@@ -212,7 +213,10 @@ static int open_issuer(struct keyringd *k)
 									     : NULL;
 	}
 	r = issuer_new(&options, &what, &k->issuer);
-	return r < 0 ? log_failure(r, what ? what : "issuer") : 0;
+	if (r < 0) /* it says itself what the error is */
+		log_event(LOG_ERR, EVENT_START_FAILED, &(struct log_fields){.error = -r},
+			  "Cannot start: %s", what ? what : strerror(-r));
+	return r;
 }
 
 static int open_paths(struct keyringd *k)

@@ -35,6 +35,7 @@ struct link {
 	struct deposit *deposit; /* or NULL */
 	sd_event_source *flush, *wake, *status_timer, *signal_timer;
 	bool wants_flush, is_ending;
+	enum device_state told_state; /* the last one in the journal; Inactive at first */
 	uint64_t flush_wanted_usec;
 	/* KeysAgreed that is still to be sent. */
 	uint64_t agreed_first, agreed_count, signalled_usec;

@@ -94,8 +94,12 @@ static void on_device_state(enum device_state state, void *userdata)
 {
 	struct link *link = userdata;
 	struct log_fields fields = {.peer = link->config->peer};
-	bool matters = state == DEVICE_SESSION_STARTED || state == DEVICE_INACTIVE;
+	/* Each new try of a device that fails ends in the same state. */
+	bool matters = (state == DEVICE_SESSION_STARTED || state == DEVICE_INACTIVE) &&
+		       state != link->told_state;
 
+	if (matters)
+		link->told_state = state;
 	log_event(matters ? LOG_INFO : LOG_DEBUG, EVENT_LINK_STATE, &fields, "Link %s is %s",
 		  link->config->link, device_state_name(state));
 	link_status_changed(link);
@@ -320,7 +324,8 @@ static int open_parts(struct link *link)
 
 	r = open_home(link);
 	if (r < 0) {
-		log_error("Cannot use %s: %s", link->config->home,
+		log_event(LOG_ERR, EVENT_START_FAILED, &(struct log_fields){.error = -r},
+			  "Cannot use %s: %s", link->config->home,
 			  r == -EWOULDBLOCK ? "another daemon runs this link" : strerror(-r));
 		return r;
 	}
@@ -331,8 +336,9 @@ static int open_parts(struct link *link)
 	if (r < 0) {
 		struct log_fields fields = {.error = -r};
 
-		log_event(LOG_CRIT, EVENT_DISK_FAILED, &fields,
-			  "Cannot recover from %s/links/%s: %s", link->config->home,
+		log_event(LOG_CRIT,
+			  r == -EACCES || r == -EPERM ? EVENT_START_FAILED : EVENT_DISK_FAILED,
+			  &fields, "Cannot recover from %s/links/%s: %s", link->config->home,
 			  link->config->link, strerror(-r));
 		return r;
 	}

@@ -54,9 +54,11 @@ static const struct {
 } connection_advice[] = {
 	{"not yet valid", "timedatectl here and at ", ": are the clocks apart?"},
 	{"expired", "timedatectl here and at ", "; if the clocks are right, renew the certificate"},
-	{"names site", "the address and the certificate of ", ", here and there"},
+	{"names site", "correct the address, or the certificate of ",
+	 " (openssl x509 -noout -subject)"},
 	{"is not a peer", "openssl x509 -noout -subject, on the certificate of ", ""},
 	{"refuses us", "journalctl -x at ", ", which says why"},
+	{"not accept our", "journalctl -x at ", ", which says why; timedatectl at both sites"},
 	{"ended TLS", "journalctl -x at ", ", which says why"},
 	{"Connection refused", "qkdctl status at ", ": does the daemon run there?"},
 	{"timed out", "ping ", ": the network, a firewall, or a wrong address"},
@@ -80,6 +82,27 @@ static int add_unconnected(json_t *list, const char *kind, const char *name, con
 
 /* Links */
 
+/* The words are those of curl, of the kernel and of the drivers. */
+static const struct {
+	const char *word, *advice;
+} device_advice[] = {
+	{"onnect to", "does the device or KME run, and is its address right? "},
+	{"refuses our certificate", "have the KME's operator register our certificate; "},
+	{"alert", "have the KME's operator register our certificate, and compare the CAs; "},
+	{"not yet valid", "timedatectl here and at the KME: are the clocks apart? "},
+	{"expired", "timedatectl here and at the KME; else renew the certificate; "},
+	{"certificate", "compare ca, cert, key and server_name in the device's URL; "},
+	{"timed out", "ping the device or KME; "},
+};
+
+static const char *advice_about(const char *error)
+{
+	for (size_t i = 0; i < ELEMENTSOF(device_advice); i++)
+		if (strstr(error, device_advice[i].word))
+			return device_advice[i].advice;
+	return "";
+}
+
 static int add_device(json_t *list, const json_t *link, const char *name)
 {
 	const char *error = text_of(link, "last_error"), *state = text_of(link, "state");
@@ -87,8 +110,8 @@ static int add_device(json_t *list, const json_t *link, const char *name)
 
 	if (*error) {
 		snprintf(problem, sizeof(problem), "the device: %s", error);
-		return add(list, "link", name, problem, "qkdctl log %s --explain; man qkd-devices",
-			   name);
+		return add(list, "link", name, problem,
+			   "%sqkdctl log %s --explain; man qkd-devices", advice_about(error), name);
 	}
 	if (str_equal(state, "Inactive"))
 		return add(list, "link", name, "its session is stopped", "qkdctl link start %s",

@@ -40,7 +40,8 @@ def programs():
 
 def events():
     """Message ids, in qkd-events(7)."""
-    items = set(re.findall(r"^\.It ([0-9a-f]{2})$", read("man/qkd-events.7"), re.M))
+    items = {digits for line in re.findall(r"^\.It (.*)", read("man/qkd-events.7"), re.M)
+             for digits in re.findall(r"(?<!\S)[0-9a-f]{2}(?!\S)", line)}
     ids = re.findall(r'#define (EVENT_\w+)\s+"[0-9a-f]{30}([0-9a-f]{2})"', read("common/events.h"))
     known = {digits for _, digits in ids}
     yield from (f"{name} ({digits})" for name, digits in ids if digits not in items)

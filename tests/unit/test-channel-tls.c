@@ -72,7 +72,8 @@ Test(channel_tls, a_client_of_another_authority_is_refused)
 	dial_as(test_ca_identity(other, "mallory", pair.ca));
 	RUN_UNTIL(pair.refused_count);
 	expect_refusal("the peer's certificate is refused: ");
-	cr_expect(strstr(pair.failed_reason, "the peer ended TLS: "), "%s", pair.failed_reason);
+	cr_expect(strstr(pair.failed_reason, "the peer does not accept our certificate: "), "%s",
+		  pair.failed_reason);
 	cr_expect_null(pair.bob.channel);
 }
 
@@ -142,7 +143,7 @@ Test(channel_tls, a_server_of_another_name_is_refused)
 	RUN_UNTIL(pair.failed_count);
 	cr_expect_str_eq(pair.failed_reason, "the peer's certificate names site carol, not alice");
 	RUN_UNTIL(pair.refused_count);
-	expect_refusal("the peer ended TLS: ");
+	expect_refusal("the peer does not accept our certificate: ");
 }
 
 /* The peer's side of this: a foreign client with a certificate that we would not load ourselves. */

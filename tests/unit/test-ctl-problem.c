@@ -69,6 +69,10 @@ Test(ctl_problem, a_device_tells_its_error_or_its_state)
 {
 	assert_told(problems("{\"state\":\"Inactive\",\"last_error\":\"no route\"}", NULL, NULL),
 		    "link alice-bob: the device: no route (qkdctl log alice-bob --explain");
+	assert_told(problems("{\"last_error\":\"Failed to connect to k port 1\"}", NULL, NULL),
+		    "does the device or KME run");
+	assert_told(problems("{\"last_error\":\"the KME refuses our certificate\"}", NULL, NULL),
+		    "operator register our certificate");
 	assert_told(problems("{\"state\":\"Inactive\"}", NULL, NULL),
 		    "its session is stopped (qkdctl link start alice-bob)");
 	assert_told(problems("{\"state\":\"Listening\"}", NULL, NULL), "as far as Listening");
@@ -82,7 +86,9 @@ Test(ctl_problem, a_connection_that_fails_leads_to_its_reason)
 		{"the peer's certificate is refused: certificate is not yet valid",
 		 "timedatectl here and at bob"},
 		{"the peer's certificate is refused: certificate has expired", "timedatectl"},
-		{"the peer's certificate names site carol, not bob", "certificate of bob"},
+		{"the peer's certificate names site carol, not bob",
+		 "the address, or the certificate of bob"},
+		{"the peer does not accept our certificate: alert", "journalctl -x at bob"},
 		{"Connection refused", "qkdctl status at bob"},
 		{"Connection timed out", "ping bob"},
 		{"No route to host", "ping bob"},
