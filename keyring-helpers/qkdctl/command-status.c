@@ -17,6 +17,7 @@ static json_t *status_document(const struct ctl_snapshot *snapshot, const json_t
 	if (!document || json_object_set(document, "links", snapshot->links) < 0 ||
 	    json_object_set(document, "stores", snapshot->stores) < 0 ||
 	    json_object_set(document, "quota", snapshot->quota) < 0 ||
+	    json_object_set(document, "disk", snapshot->disk) < 0 ||
 	    json_object_set(document, "problems", (json_t *)problems) < 0) {
 		json_decref(document);
 		return NULL;

@@ -14,6 +14,8 @@
 #define QUOTA_SPARE_KEYS  2
 #define QUOTA_SPARE_BYTES 300
 
+#define DISK_LOW_BYTES (4 << 20) /* a few files of keys and a journal */
+
 static const char *text_of(const json_t *object, const char *member)
 {
 	const char *text = json_string_value(json_object_get(object, member));
@@ -92,6 +94,9 @@ static const struct {
 	{"not yet valid", "timedatectl here and at the KME: are the clocks apart? "},
 	{"expired", "timedatectl here and at the KME; else renew the certificate; "},
 	{"certificate", "compare ca, cert, key and server_name in the device's URL; "},
+	{"Broken pipe", "it closed the connection: does it accept our certificate? "},
+	{"not connected", "it closed the connection: does it accept our certificate? "},
+	{"reset by peer", "it closed the connection: does it accept our certificate? "},
 	{"timed out", "ping the device or KME; "},
 };
 
@@ -159,13 +164,26 @@ static int add_link(json_t *list, const json_t *link)
 
 /* Stores */
 
-static int add_store(json_t *list, const json_t *store)
+/* Sites that nobody wants keys with may be peers, too: they are the other ends of others' paths. */
+static bool expects_keys(const json_t *store, const json_t *links)
+{
+	json_t *link;
+	size_t i;
+
+	json_array_foreach (links, i, link)
+		if (str_equal(text_of(link, "peer"), text_of(store, "peer")))
+			return true;
+	return number_of(store, "directories") > 0;
+}
+
+static int add_store(json_t *list, const json_t *store, const json_t *links)
 {
 	const char *peer = text_of(store, "peer");
 
 	if (!is_true(store, "connected"))
 		return add_unconnected(list, "store", peer, peer, text_of(store, "peer_error"));
-	if (number_of(store, "available_own") + number_of(store, "available_peer") > 0)
+	if (number_of(store, "available_own") + number_of(store, "available_peer") > 0 ||
+	    !expects_keys(store, links))
 		return 0;
 	return add(list, "store", peer, "no key is available",
 		   "qkdctl status: does a link to %s agree keys, does a path lead there?", peer);
@@ -205,6 +223,19 @@ static int add_quota(json_t *list, const json_t *quota)
 		   "raise kernel.keys.maxkeys and kernel.keys.maxbytes; man qkd-keyring");
 }
 
+static int add_disk(json_t *list, const json_t *disk)
+{
+	char problem[TEXT_CHARS];
+
+	if (!json_is_object(disk) || number_of(disk, "free") >= DISK_LOW_BYTES)
+		return 0;
+	snprintf(problem, sizeof(problem),
+		 "the disk is full: %lld kB are left on that of " CTL_HOME,
+		 (long long)number_of(disk, "free") / 1000);
+	return add(list, "disk", "", problem,
+		   "df " CTL_HOME "; make room, keys are not agreed without");
+}
+
 int ctl_problem_list(const struct ctl_snapshot *snapshot, json_t **ret)
 {
 	_cleanup_(json_decrefp) json_t *list = json_array();
@@ -214,12 +245,14 @@ int ctl_problem_list(const struct ctl_snapshot *snapshot, json_t **ret)
 
 	if (r >= 0)
 		r = add_quota(list, snapshot->quota);
+	if (r >= 0)
+		r = add_disk(list, snapshot->disk);
 	json_array_foreach (snapshot->links, i, object)
 		if (r >= 0)
 			r = add_link(list, object);
 	json_array_foreach (snapshot->stores, i, object)
 		if (r >= 0)
-			r = add_store(list, object);
+			r = add_store(list, object, snapshot->links);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(list);

@@ -3,6 +3,7 @@
 
 #include "ctl-snapshot.h"
 
+#include <sys/statvfs.h>
 #include <time.h>
 
 #include "common/keys.h"
@@ -231,11 +232,23 @@ static int gather(struct gathering *gathering)
 	return r;
 }
 
+static json_t *read_disk(const char *path)
+{
+	struct statvfs disk;
+
+	if (statvfs(path, &disk) < 0)
+		return json_null();
+	return json_pack("{s:I,s:I}", "free", (json_int_t)(disk.f_bavail * disk.f_frsize), "size",
+			 (json_int_t)(disk.f_blocks * disk.f_frsize));
+}
+
 int ctl_snapshot_take(sd_bus *bus, const char *links_directory, uint64_t timeout_usec,
 		      struct ctl_snapshot *ret)
 {
-	_cleanup_(ctl_snapshot_done) struct ctl_snapshot snapshot = {
-		.keyring = json_null(), .stores = json_array(), .quota = json_null()};
+	_cleanup_(ctl_snapshot_done) struct ctl_snapshot snapshot = {.keyring = json_null(),
+								     .stores = json_array(),
+								     .quota = json_null(),
+								     .disk = read_disk(CTL_HOME)};
 	struct gathering gathering = {
 		.bus = bus, .snapshot = &snapshot, .end_usec = now_usec() + timeout_usec};
 	int r = ctl_links_read_configured(links_directory, &snapshot.links);
@@ -256,4 +269,5 @@ void ctl_snapshot_done(struct ctl_snapshot *snapshot)
 	json_decref(snapshot->stores);
 	json_decref(snapshot->links);
 	json_decref(snapshot->quota);
+	json_decref(snapshot->disk);
 }

@@ -15,6 +15,7 @@
 #define CTL_MAX_LINKS     256
 
 #define CTL_LINKS_DIRECTORY "/etc/qkd/links.d"
+#define CTL_HOME            "/var/lib/qkd" /* where it is unless configured otherwise */
 
 /* Members of links besides the properties: "running" (on the bus), "answering". */
 struct ctl_snapshot {
@@ -22,6 +23,7 @@ struct ctl_snapshot {
 	json_t *stores;    /* their properties, by peer */
 	json_t *links;     /* of every linkd on the bus, and of every link that is configured */
 	json_t *quota;     /* of keyringd's user: keys, max_keys, bytes, max_bytes; or null */
+	json_t *disk;      /* of CTL_HOME: free and size in bytes; or null */
 	char trouble[160]; /* why keyringd does not answer; "" */
 };
 

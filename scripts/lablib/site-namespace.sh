@@ -31,13 +31,13 @@ mount -n -t tmpfs -o mode=1777 qkd-shm /dev/shm # what libfaketime leaves there 
 cp "$etc/dbus.conf" dbus/lab.conf
 mkdir -p dbus/system.d
 cp "$etc"/org.qkd*.conf dbus/system.d/
-mkdir -p systemd/catalog
-cp "$etc"/qkd-keyring.catalog systemd/catalog/
+mkdir -p catalog/usr/lib/systemd/catalog catalog/var/lib/systemd/catalog
+cp "$etc"/qkd-keyring.catalog catalog/usr/lib/systemd/catalog/
 mount -n --move "$state/run" /run
 cd /
 if [ -d /var/lib/systemd/catalog ]; then # what journalctl -x says
-	mount -n -t tmpfs -o mode=0755 qkd-catalog /var/lib/systemd/catalog
-	journalctl --update-catalog
+	journalctl --root=/run/catalog --update-catalog
+	cover /run/catalog/var/lib/systemd/catalog /var/lib/systemd/catalog
 fi
 echo ready
 exec sleep infinity >/dev/null 2>&1

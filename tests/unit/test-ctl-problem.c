@@ -118,6 +118,11 @@ Test(ctl_problem, a_store_without_keys)
 	assert_told(problems(NULL, "{\"available_own\":0}", NULL),
 		    "store bob: no key is available");
 	cr_assert_str_empty(problems(NULL, "{\"available_own\":0,\"available_peer\":3}", NULL));
+	assert_told(
+		problems(NULL, "{\"peer\":\"carol\",\"available_own\":0,\"directories\":1}", NULL),
+		"store carol: no key is available");
+	cr_assert_str_empty(problems(NULL, "{\"peer\":\"carol\",\"available_own\":0}", NULL),
+			    "neither a link nor a path leads there");
 }
 
 Test(ctl_problem, a_quota_that_is_used_up)
@@ -129,6 +134,23 @@ Test(ctl_problem, a_quota_that_is_used_up)
 	assert_told(problems(NULL, NULL,
 			     "{\"keys\":1,\"max_keys\":200,\"bytes\":19900,\"max_bytes\":20000}"),
 		    "19900 of 20000 bytes");
+}
+
+Test(ctl_problem, a_disk_that_is_full)
+{
+	struct ctl_snapshot snapshot = {
+		.keyring = json_object(),
+		.links = json_array(),
+		.stores = json_array(),
+		.quota = json_null(),
+		.disk = json_pack("{s:i,s:i}", "free", 4096, "size", 1 << 20)};
+	json_t *list;
+
+	cr_assert_eq(ctl_problem_list(&snapshot, &list), 0);
+	assert_told(text_of(json_array_get(list, 0), "problem"), "the disk is full: 4 kB");
+	assert_told(text_of(json_array_get(list, 0), "try"), "df /var/lib/qkd");
+	json_decref(list);
+	ctl_snapshot_done(&snapshot);
 }
 
 Test(ctl_problem, a_site_without_keyringd)
