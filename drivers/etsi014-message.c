@@ -500,12 +500,6 @@ static int result_for_status(long http_status)
 	return http_status >= 400 ? -EREMOTEIO : -EPROTO;
 }
 
-/* ETSI GS QKD 014 names 401 alone for an SAE that is not authenticated; servers also use 403. */
-static bool is_refusal(long http_status)
-{
-	return http_status == 401 || http_status == 403;
-}
-
 /* What no later try can mend: this is not, or no longer, a KME's interface. */
 static bool is_final(long http_status)
 {
@@ -539,7 +533,7 @@ void etsi014_verify_refusal(enum etsi014_call call, long http_status, const void
 		ret->end = DEVICE_GIVE_UP;
 	}
 	complain(ret->what, 0, "the KME %s %s with HTTP status %ld%s%s",
-		 is_refusal(http_status) ? "refuses our certificate or SAE, it answered"
-					 : "answered",
+		 ret->result == -EACCES ? "refuses our certificate or SAE, it answered"
+					: "answered",
 		 call_names[call], http_status, message[0] ? ": " : "", message);
 }
