@@ -14,6 +14,7 @@
 #define EVENT_PARAMETER_CHANGED  "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e06"
 #define EVENT_PEER_UNREACHABLE   "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e08"
 #define EVENT_START_FAILED       "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e09"
+#define EVENT_DISK_FULL          "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e0a"
 
 /* qkd-linkd: ...1eXX from 10 */
 #define EVENT_LINK_STATE         "1f6e8a0d5d0e4a0c9d6a7f0b2f7c1e10"

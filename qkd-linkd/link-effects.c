@@ -144,6 +144,18 @@ static void effect_refused(const char *what, void *userdata)
 			  "No keys can be agreed with %s: %s", link->config->peer, what);
 }
 
+static void effect_disk_full(void *userdata)
+{
+	struct link *link = userdata;
+	struct log_fields fields = {.peer = link->config->peer, .error = ENOSPC};
+	unsigned suppressed;
+
+	if (log_ratelimit_pass(&link->disk_limit, &suppressed))
+		log_event(LOG_ERR, EVENT_DISK_FULL, &fields,
+			  "No space left in %s: no keys are agreed on %s until there is",
+			  link->config->home, link->config->link);
+}
+
 static void effect_connected(void *userdata)
 {
 	struct link *link = userdata;
@@ -197,6 +209,7 @@ const struct sync_ops link_sync_ops = {
 	.began = effect_began,
 	.distrust = effect_distrust,
 	.refused = effect_refused,
+	.disk_full = effect_disk_full,
 	.connected = effect_connected,
 	.want_flush = effect_want_flush,
 	.want_wake = effect_want_wake,

@@ -40,7 +40,7 @@ struct link {
 	/* KeysAgreed that is still to be sent. */
 	uint64_t agreed_first, agreed_count, signalled_usec;
 	struct link_sample samples[2]; /* for the rate: older, newer */
-	struct log_ratelimit violation_limit;
+	struct log_ratelimit violation_limit, disk_limit;
 	struct link_statistics statistics;
 	struct parameters parameters;
 };

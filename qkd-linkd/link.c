@@ -369,6 +369,7 @@ int link_new(sd_event *event, struct link_config *config, const char *file, char
 	link_parameters_init(link);
 	link->violation_limit =
 		(struct log_ratelimit){.interval_usec = 60 * USEC_PER_SEC, .burst = 5};
+	link->disk_limit = (struct log_ratelimit){.interval_usec = 60 * USEC_PER_SEC, .burst = 1};
 	r = open_sources(link);
 	if (r >= 0)
 		r = open_parts(link);

@@ -292,9 +292,14 @@ int sync_machine_receive(struct sync_machine *machine, const struct sync_message
 
 /* Device */
 
-static bool is_disk_full(int r)
+/* Tells of it. */
+static bool is_disk_full(struct sync_machine *machine, int r)
 {
-	return r == -ENOSPC || r == -EDQUOT;
+	if (r != -ENOSPC && r != -EDQUOT)
+		return false;
+	if (machine->ops->disk_full)
+		machine->ops->disk_full(machine->userdata);
+	return true;
 }
 
 int sync_machine_keys(struct sync_machine *machine, struct key_batch *keys)
@@ -308,7 +313,7 @@ int sync_machine_keys(struct sync_machine *machine, struct key_batch *keys)
 	    keys->key_bytes != machine->settings.key_bits / 8)
 		return 0; /* room has gone since they were asked for */
 	r = keyfile_append_reserve(machine->append, sync_pending_lines(machine) + keys->count);
-	if (is_disk_full(r)) {
+	if (is_disk_full(machine, r)) {
 		machine->pause_until_usec = sync_now(machine) + SYNC_PAUSE_MAX_USEC;
 		return finish(machine, 0);
 	}
@@ -341,7 +346,7 @@ int sync_machine_fetched(struct sync_machine *machine, uint64_t txn, int result,
 		return finish(machine, sync_step(machine, &input));
 	}
 	r = keyfile_append_reserve(machine->append, sync_pending_lines(machine));
-	if (is_disk_full(r))
+	if (is_disk_full(machine, r))
 		input.guard = SYNC_FULL;
 	else if (r < 0)
 		return r;

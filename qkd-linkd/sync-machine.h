@@ -69,6 +69,8 @@ struct sync_ops {
 	void (*distrust)(uint64_t txn, const char *what, void *userdata);
 	/* The pair cannot work as configured. */
 	void (*refused)(const char *what, void *userdata);
+	/* Keys were not agreed because the disk is full. May be NULL. */
+	void (*disk_full)(void *userdata);
 	void (*connected)(void *userdata); /* RESUME is settled */
 	void (*want_flush)(void *userdata);
 	void (*want_wake)(uint64_t deadline_usec, void *userdata); /* UINT64_MAX: no timer */
