@@ -22,6 +22,8 @@
 #define BACKOFF_MAX_USEC (20 * USEC_PER_SEC)
 #define ACCURACY_USEC    (50 * USEC_PER_MSEC)
 #define MAX_FAILURES     3 /* unreachable so often in a row: the session ends */
+#define DEC_MAX_TRIES    3
+#define DEC_AGAIN_USEC   (250 * USEC_PER_MSEC) /* before a later part, doubling */
 
 struct etsi014 {
 	struct device device;
@@ -44,6 +46,7 @@ struct fetch {
 	struct http_request *request;
 	struct key_batch *batch; /* by id: got_count of it are there */
 	size_t asked_count, got_count;
+	unsigned tries; /* of a later part */
 };
 
 static struct etsi014 *from_device(struct device *device)
@@ -263,6 +266,32 @@ static int etsi014_get_keys(struct device *device, size_t count, device_keys_t d
 
 static int ask_dec_keys(struct fetch *fetch);
 
+static int on_dec_due(sd_event_source *source, uint64_t usec, void *userdata)
+{
+	struct fetch *fetch = userdata;
+	int r = ask_dec_keys(fetch);
+
+	if (r < 0)
+		conclude(fetch->call, r, NULL, "the request cannot be made");
+	return 0;
+}
+
+/* Earlier parts are gone at the KME once they were given: a later one is asked for again before all
+ * are lost. */
+static bool is_tried_again(struct fetch *fetch, int result, long status)
+{
+	bool may_pass = result < 0 ? result != -EKEYREJECTED : status >= 500;
+	struct queued_call *call = fetch->call;
+
+	if (!may_pass || fetch->got_count == 0 || fetch->tries == DEC_MAX_TRIES)
+		return false;
+	fetch->request = NULL;
+	call->source = sd_event_source_disable_unref(call->source);
+	return sd_event_add_time_relative(call->queue->event, &call->source, CLOCK_MONOTONIC,
+					  DEC_AGAIN_USEC << fetch->tries++, ACCURACY_USEC,
+					  on_dec_due, fetch) >= 0;
+}
+
 /* A request's keys into their place in the whole. */
 static void take_part(struct fetch *fetch, const struct key_batch *part)
 {
@@ -279,7 +308,8 @@ static void on_dec_keys(int result, long status, const struct secret *body, cons
 	char what[ETSI014_WHAT_CHARS];
 	struct fetch *fetch = userdata;
 
-	if (!is_answer(fetch, ETSI014_DEC_KEYS, result, status, body, reason))
+	if (is_tried_again(fetch, result, status) ||
+	    !is_answer(fetch, ETSI014_DEC_KEYS, result, status, body, reason))
 		return;
 	result = verify_keys(fetch, body, &part, what);
 	if (result < 0) {

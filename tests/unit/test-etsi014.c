@@ -255,6 +255,35 @@ Test(etsi014, many_keys_are_asked_for_in_parts_that_the_kme_allows)
 	close_both();
 }
 
+Test(etsi014, a_later_part_that_fails_is_asked_for_again_before_the_earlier_ones_are_lost)
+{
+	static const char *const few[] = {"--max-per-request=3", NULL};
+	static const struct {
+		const char *fault;
+		int result;
+	} cases[] = {
+		{"status=503,on=dec_keys,skip=1,times=2", 0},
+		{"close=before,on=dec_keys,skip=2,times=2", 0},
+		{"status=503,on=dec_keys,skip=1", -EAGAIN},
+		{"status=404,on=dec_keys,skip=1,times=1", -ENOKEY},
+	};
+
+	kme_pair_start(ALICE, NULL);
+	kme_pair_start(BOB, few);
+	open_end(ALICE, "");
+	open_end(BOB, "");
+	for (size_t i = 0; i < ELEMENTSOF(cases); i++) {
+		kme_pair_set_fault(BOB, "");
+		cr_assert_eq(get(&ends[ALICE], 8), 0);
+		kme_pair_set_fault(BOB, cases[i].fault);
+		cr_assert_eq(get_by_id(&ends[BOB], ends[ALICE].batch), cases[i].result, "%s: %s",
+			     cases[i].fault, ends[BOB].reason);
+		if (cases[i].result == 0)
+			cr_assert(both_are_equal(), "%s", cases[i].fault);
+	}
+	close_both();
+}
+
 Test(etsi014, several_calls_may_be_under_way)
 {
 	struct end *alice = &ends[ALICE];
