@@ -24,7 +24,7 @@ struct xfrmd_connection {
 	struct key_fetch *fetch;
 	sd_event_source *timer;
 	struct xfrmd_connection_status status;
-	bool failing; /* the first failure in a row has been told */
+	unsigned told; /* bits: failures of these events have been told since the last success */
 };
 
 static uint64_t now_usec(void)
@@ -128,9 +128,9 @@ static int hook_random(void *bytes, size_t size_bytes, void *userdata)
 	return (size_t)size == size_bytes ? 0 : -EIO;
 }
 
-/* The first in a row is told, and then that it is over. */
-static void tell_failure(struct xfrmd_connection *c, const char *event_id, int error,
-			 const char *what)
+/* The first of each kind is told, and then that it is over. */
+static void tell_failure(struct xfrmd_connection *c, enum rekey_event event, int error,
+			 const char *event_id, const char *what)
 {
 	const struct log_fields fields = {
 		.peer = c->config->peer, .link = c->config->name, .error = error};
@@ -138,12 +138,12 @@ static void tell_failure(struct xfrmd_connection *c, const char *event_id, int e
 					      : "its traffic is dropped";
 
 	c->status.failures++;
-	if (c->failing) {
+	if (c->told & 1u << event) {
 		log_debug("%s: %s%s%s", c->config->name, what, error ? ": " : "",
 			  error ? strerror(error) : "");
 		return;
 	}
-	c->failing = true;
+	c->told |= 1u << event;
 	log_event(LOG_WARNING, event_id, &fields, "Connection %s: %s%s%s; %s", c->config->name,
 		  what, error ? ": " : "", error ? strerror(error) : "", state);
 }
@@ -151,9 +151,9 @@ static void tell_failure(struct xfrmd_connection *c, const char *event_id, int e
 static void tell_secured(struct xfrmd_connection *c, bool renewed)
 {
 	const struct log_fields fields = {.peer = c->config->peer, .link = c->config->name};
-	bool said = !renewed || c->failing;
+	bool said = !renewed || c->told;
 
-	c->failing = false;
+	c->told = 0;
 	c->status.secured = true;
 	c->status.generations++;
 	if (said)
@@ -187,13 +187,13 @@ static void hook_tell(enum rekey_event event, int error, void *userdata)
 		tell_blocked(c);
 		break;
 	case REKEY_NO_KEY:
-		tell_failure(c, EVENT_XFRM_NO_KEY, error, "cannot get a key");
+		tell_failure(c, event, error, EVENT_XFRM_NO_KEY, "cannot get a key");
 		break;
 	case REKEY_SILENT:
-		tell_failure(c, EVENT_XFRM_SILENT, error, "the other end does not answer");
+		tell_failure(c, event, error, EVENT_XFRM_SILENT, "the other end does not answer");
 		break;
 	case REKEY_FAILED:
-		tell_failure(c, EVENT_XFRM_FAILED, error, "cannot install keys");
+		tell_failure(c, event, error, EVENT_XFRM_FAILED, "cannot install keys");
 		break;
 	}
 	c->shared->on_change(c->shared->userdata);
