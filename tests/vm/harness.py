@@ -7,6 +7,7 @@ a test can be run again by hand. Emulated machines are slow and their builder is
 what it wants to see, never for a time, and the limits are generous.
 """
 
+import concurrent.futures as futures
 import os
 import re
 import sys
@@ -17,13 +18,15 @@ HERE = os.path.dirname(os.path.realpath(__file__))
 TOP = os.path.dirname(os.path.dirname(HERE))
 sys.path.insert(0, f"{TOP}/scripts")
 
-from vmlib import VmError, fleet  # noqa: E402
+from vmlib import VmError, fleet, guide  # noqa: E402
 
 SLOW_SEC = 180
+STEP_SEC = 400  # a command of docs/install.md
 LINK = "alice-bob"
 PEER = {"alice": "bob", "bob": "alice"}
 KEYS = "/var/lib/qkd/.qkd/qnl/qll/keys"
 DAEMONS = ("qkd-keyringd", f"qkd-linkd@{LINK}")
+RUN = f"{int(time.time()):x}"  # ends every label, so that a test can be run again
 cases = []
 
 
@@ -78,6 +81,29 @@ def status_of(name, script, **options):
     return result.status, result.output + result.errors
 
 
+def everywhere(function):
+    """function(machine) for all machines at once; the results in their order."""
+    with futures.ThreadPoolExecutor() as pool:
+        return list(pool.map(function, PEER))
+
+
+def follow(*sections):
+    """Runs the commands of these sections of docs/install.md; the output of each script."""
+    outputs = []
+
+    def execute(name, text):
+        output = at(name, f"set -e\n{text}", seconds=STEP_SEC)
+        print(f"{name}# {text}\n{output}", file=sys.stderr)
+        return output
+
+    for script in guide.of_section(*sections):
+        if script.machine == "both":
+            outputs += everywhere(lambda name, text=script.text: execute(name, text))
+        else:
+            outputs.append(execute(script.machine, script.text))
+    return outputs
+
+
 def show(name, unit, field):
     return at(name, f"systemctl show --value --property={field} {unit}")
 
@@ -110,7 +136,7 @@ key=$(keyctl request2 {kind} qkd:{peer}:{label} "{callout}" @s) && keyctl pipe $
 
 def request(name, label, callout="", user=None):
     """(digest of the key or None, errors) as somebody at that site requests it, in a new session."""
-    script = REQUEST.format(kind="user", peer=PEER[name], label=label, callout=callout)
+    script = REQUEST.format(kind="user", peer=PEER[name], label=f"{label}-{RUN}", callout=callout)
     result = machine(name).run(f"keyctl session - bash -c '{script}'", check=False, user=user)
     if result.status != 0:
         return None, result.errors
