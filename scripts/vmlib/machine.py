@@ -65,7 +65,8 @@ class Machine:
                   f"ip={self.address}:::255.255.255.0::eth0:none systemd.firstboot=off panic=5 "
                   f"systemd.machine_id=71646b6b657972696e67{self.number + 1:012x}")
         return ["qemu-system-x86_64", "-name", self.name, "-machine", "q35", "-accel", "tcg",
-                "-cpu", "max", "-smp", "1", "-m", str(MEMORY_MB), "-nodefaults", "-display", "none",
+                # Without ERMS: a byte at a time, a starved guest clears a page for minutes between its ticks.
+                "-cpu", "max,-erms", "-smp", "1", "-m", str(MEMORY_MB), "-nodefaults", "-display", "none",
                 "-serial", f"file:{self.path('console')}",
                 "-qmp", f"unix:{self.path('qmp')},server=on,wait=off",
                 "-drive", f"file={image}/root.img,format=raw,if=virtio,snapshot=on,cache=unsafe",
