@@ -13,8 +13,9 @@ import time
 
 from . import VmError
 
-ANSWER_SEC = 20
-SYNC_SEC = 3
+ANSWER_SEC = 60
+SYNC_SEC = 5
+PATIENCE_SEC = 120
 POLL_SEC = (0.05, 0.4)
 CHUNK_BYTES = 256 * 1024
 RECEIVE_BYTES = 1 << 16
@@ -86,9 +87,23 @@ class Agent:
     def __init__(self, path):
         self.path = path
 
-    def call(self, command, sync_sec=SYNC_SEC, **arguments):
-        with Connection(self.path, sync_sec) as connection:
-            connection.sync()
+    def connect(self, end):
+        """Tries again until then: a starved machine answers late, and takes one client at a time."""
+        while True:
+            connection = None
+            try:
+                connection = Connection(self.path, SYNC_SEC)
+                connection.sync()
+                return connection
+            except Silent:
+                if connection:
+                    connection.socket.close()
+                if time.monotonic() > end:
+                    raise
+                time.sleep(POLL_SEC[1])
+
+    def call(self, command, patience_sec=PATIENCE_SEC, **arguments):
+        with self.connect(time.monotonic() + patience_sec) as connection:
             return connection.call(command, arguments)
 
     def patiently(self, command, end, **arguments):
@@ -103,7 +118,7 @@ class Agent:
 
     def answers(self):
         try:
-            self.call("guest-ping")
+            self.call("guest-ping", patience_sec=0)
             return True
         except VmError:
             return False
@@ -111,7 +126,7 @@ class Agent:
     def execute(self, words, seconds, data=b""):
         """(status, output, errors) of a command, which is killed inside after that many seconds."""
         end = time.monotonic() + seconds + GRACE_SEC
-        pid = self.call("guest-exec", sync_sec=ANSWER_SEC, path="/usr/bin/timeout", **{
+        pid = self.call("guest-exec", path="/usr/bin/timeout", **{
             "arg": ["--kill-after=5", str(seconds), *words], "capture-output": True,
             "input-data": base64.b64encode(data).decode()})["pid"]
         pause, longest = POLL_SEC
