@@ -79,6 +79,18 @@ static int add_own(json_t *object, const struct keyringd_config *config, const c
 	return !own || json_object_update(object, own) < 0 ? -ENOMEM : 0;
 }
 
+/* In ordinary memory: the daemon's JSON lives in memory of its own, and there is no key in this. */
+static char *to_text(const json_t *object)
+{
+	char *text = json_dumps(object, JSON_INDENT(1) | JSON_SORT_KEYS);
+	char *copy = text ? strdup(text) : NULL;
+	json_free_t json_free;
+
+	json_get_alloc_funcs(NULL, &json_free);
+	json_free(text);
+	return copy;
+}
+
 int device_files_compose(const struct keyringd_config *config, const char *link,
 			 const char *settings, char **ret_text, char **ret_what)
 {
@@ -91,7 +103,7 @@ int device_files_compose(const struct keyringd_config *config, const char *link,
 		r = add_own(object, config, link);
 	if (r < 0)
 		return r;
-	*ret_text = json_dumps(object, JSON_INDENT(1) | JSON_SORT_KEYS);
+	*ret_text = to_text(object);
 	return *ret_text ? 0 : -ENOMEM;
 }
 

@@ -2,6 +2,7 @@
 
 #include <criterion/criterion.h>
 
+#include "common/secret.h"
 #include "qkd-keyringd/device-files.h"
 #include "tests/unit/support/memory-storage.h"
 
@@ -40,6 +41,13 @@ Test(device_files, the_sites_own_settings_are_added_to_what_was_given)
 	expect(object, "home", "/var/lib/qkd");
 	cr_expect_eq(json_integer_value(json_object_get(object, "window")), 3);
 	expect(json_object_get(object, "tls"), "ca", "/ca");
+}
+
+/* As in the daemon, where what jansson has allocated is not free()'s to free. */
+Test(device_files, the_text_is_in_ordinary_memory)
+{
+	json_set_alloc_funcs(secret_malloc, secret_mfree);
+	json_decref(compose("{\"peer\": \"bob\", \"device\": \"sim://x\"}"));
 }
 
 Test(device_files, a_credential_keeps_its_name_and_not_its_directory)
