@@ -95,14 +95,24 @@ static bool is_armed(sd_event_source *source)
 	return sd_event_source_get_enabled(source, NULL) > 0;
 }
 
+/* When the disk is to have what nobody waits for; 0: it has all. */
+static uint64_t lazy_sync_usec(const struct issuer *issuer)
+{
+	uint64_t soonest = issuer_now(issuer) + issuer->sync_pause_usec;
+
+	if (issue_log_is_dirty(issuer->log))
+		return soonest;
+	return issuer->lines_due_usec ? MAX(soonest, issuer->lines_due_usec) : 0;
+}
+
 static void after_flush(struct issuer *issuer)
 {
+	uint64_t lazy_usec = lazy_sync_usec(issuer);
 	bool wait = issue_log_has_waiters(issuer->log);
 
 	(void)sd_event_source_set_enabled(issuer->sync, wait ? SD_EVENT_ONESHOT : SD_EVENT_OFF);
-	if (!wait && (issue_log_is_dirty(issuer->log) || issuer->lines_wait) &&
-	    !is_armed(issuer->sync_timer))
-		(void)arm(issuer->sync_timer, issuer_now(issuer) + issuer->sync_pause_usec);
+	if (!wait && lazy_usec && !is_armed(issuer->sync_timer))
+		(void)arm(issuer->sync_timer, lazy_usec);
 	issuer_operation_call_finished(issuer);
 }
 
@@ -151,6 +161,19 @@ static uint64_t exact_now(void)
 	return (uint64_t)now.tv_sec * USEC_PER_SEC + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* Lines first: whoever waits for the record may hand such a key out. Three files cost more than
+ * one, so without need it comes seldom. */
+static void sync_lines(struct issuer *issuer, uint64_t now_usec)
+{
+	bool is_due = issuer->lines_due_usec && issuer->lines_due_usec <= now_usec;
+
+	if (!is_due && !issue_log_has_waiters(issuer->log))
+		return;
+	issuer_check_log(issuer, issuer_path_sync(issuer));
+	if (!issuer->failed)
+		issuer_path_synced(issuer);
+}
+
 /* Nobody waits for this one, so on a slow disk it comes less often. */
 static int on_sync_timer(sd_event_source *source, uint64_t usec, void *userdata)
 {
@@ -160,9 +183,8 @@ static int on_sync_timer(sd_event_source *source, uint64_t usec, void *userdata)
 
 	if (issuer->failed)
 		return 0;
-	issuer_check_log(issuer, issuer_path_sync(issuer));
+	sync_lines(issuer, start);
 	issuer_check_log(issuer, issue_log_sync(issuer->log));
-	issuer_path_synced(issuer);
 	issuer->sync_pause_usec =
 		MIN(MAX(ISSUER_LAZY_SYNC_USEC, LAZY_SYNC_SHARE * (exact_now() - start)),
 		    LAZY_SYNC_MAX_USEC);

@@ -293,13 +293,14 @@ void issuer_path_on_disk(struct issuer *issuer, struct issue_log_waiter *waiter)
 
 void issuer_path_sync_soon(struct issuer *issuer)
 {
-	issuer->lines_wait = true;
+	if (issuer->lines_due_usec == 0)
+		issuer->lines_due_usec = issuer_now(issuer) + ISSUER_LINES_USEC;
 	issuer_loop_flush_soon(issuer);
 }
 
 void issuer_path_synced(struct issuer *issuer)
 {
-	issuer->lines_wait = false;
+	issuer->lines_due_usec = 0;
 	if (issuer->paths)
 		issuer->paths->on_synced(issuer->paths_userdata);
 }

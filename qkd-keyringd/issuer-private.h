@@ -30,6 +30,7 @@
 #define ISSUER_MAX_DOOMED      4096 /* keys that are destroyed on arrival */
 #define ISSUER_TAKEN_LEASES    64   /* more are never under way: one is asked for after the other */
 #define ISSUER_LAZY_SYNC_USEC  (20 * USEC_PER_MSEC)
+#define ISSUER_LINES_USEC      (1 * USEC_PER_SEC)
 #define ISSUER_CHORES_USEC     (100 * USEC_PER_MSEC)
 #define ISSUER_MAX_NOTICES     64
 #define ISSUER_FLUSH_BATCH     64 /* wishes to flush after which the flush goes first */
@@ -205,7 +206,7 @@ struct issuer {
 
 	const struct issuer_paths *paths; /* NULL: nobody builds keys */
 	void *paths_userdata;
-	bool lines_wait; /* for a sync, which is in no hurry */
+	uint64_t lines_due_usec; /* keys that we appended are to be on disk by then; 0: none */
 
 	struct list operations, finished, deliveries;
 	struct list notices; /* issuer-loop.c: labels that nobody here was told of yet */
