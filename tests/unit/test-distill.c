@@ -448,8 +448,8 @@ static int fixed_seed(void *ret_bytes, size_t size_bytes, void *userdata)
 	return 0;
 }
 
-static struct distill *post_end(enum wegman_carter_role role, struct wegman_carter *wc,
-				struct post *to)
+static struct distill *post_end(enum wegman_carter_role role, unsigned window,
+				struct wegman_carter *wc, struct post *to)
 {
 	static const struct distill_handler poster = {.send = post, .random = fixed_seed};
 	struct distill *distill = NULL;
@@ -458,6 +458,7 @@ static struct distill *post_end(enum wegman_carter_role role, struct wegman_cart
 	distill_config_defaults(&config);
 	config.bound = DISTILL_BOUND_TOMAMICHEL;
 	config.block_frames = 1;
+	config.window = window;
 	config.role = role;
 	cr_assert_eq(distill_new(&config, &poster, to, wc, &distill), 0);
 	return distill;
@@ -486,27 +487,38 @@ static void expect_delivered(struct distill *to, const struct post *from, size_t
 }
 
 /* Light goes on while no block is reconciled: the queue keeps it, there are not ever more blocks.
- */
-Test(distill, blocks_that_do_not_come_on_hold_up_the_announcements)
+ * Answers how many announcements there were. */
+static size_t announce_until_held_up(unsigned window)
 {
-	static struct post to_alice, to_bob;
+	_cleanup_(freep) struct post *to_alice = calloc(1, sizeof(*to_alice));
+	_cleanup_(freep) struct post *to_bob = calloc(1, sizeof(*to_bob));
 	_cleanup_(secret_freep) struct secret *first = NULL;
 	_cleanup_(wegman_carter_freep) struct wegman_carter *wc = NULL;
 	_cleanup_(distill_freep) struct distill *alice = NULL, *bob = NULL;
 
 	cr_assert_eq(secret_new(WEGMAN_CARTER_FIRST_BYTES, &first), 0);
 	cr_assert_eq(wegman_carter_new(gf128_kernel(), WEGMAN_CARTER_ALICE, first, &wc), 0);
-	alice = post_end(WEGMAN_CARTER_ALICE, wc, &to_bob);
-	bob = post_end(WEGMAN_CARTER_BOB, wc, &to_alice);
+	cr_assert(to_alice && to_bob);
+	alice = post_end(WEGMAN_CARTER_ALICE, window, wc, to_bob);
+	bob = post_end(WEGMAN_CARTER_BOB, window, wc, to_alice);
 	post_light(alice);
 	post_light(bob);
 	for (size_t i = 0; i < POST_FRAMES; i++) {
-		expect_delivered(alice, &to_alice, i);
-		expect_delivered(bob, &to_bob, i);
+		expect_delivered(alice, to_alice, i);
+		expect_delivered(bob, to_bob, i);
 	}
-	cr_expect_gt(to_alice.announced, 3);
-	cr_expect_leq(to_alice.announced, 2 * 2 + DISTILL_ANNOUNCE_WINDOW);
 	cr_expect_gt(distill_room(bob), 0);
+	return to_alice->announced;
+}
+
+Test(distill, blocks_that_do_not_come_on_hold_up_the_announcements)
+{
+	size_t narrow = announce_until_held_up(2), wide = announce_until_held_up(4);
+
+	cr_expect_gt(narrow, 3);
+	cr_expect_leq(narrow, 2 * 2 + DISTILL_ANNOUNCE_WINDOW);
+	cr_expect_gt(wide, 2 * 2 + DISTILL_ANNOUNCE_WINDOW);
+	cr_expect_leq(wide, 2 * 4 + DISTILL_ANNOUNCE_WINDOW);
 }
 
 Test(distill, configurations_without_sense_are_named)
