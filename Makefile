@@ -9,6 +9,9 @@ SYSCONFDIR  ?= /etc
 B           ?= build
 SANITIZE    ?=
 V           ?=
+ifeq ($(strip $(B)),)
+$(error B is empty: objects would go to /)
+endif
 
 LIBEXECDIR  := $(PREFIX)/libexec/qkd
 PACKAGES    := libsystemd jansson libcurl libcrypto libssl libkeyutils libnl-3.0
