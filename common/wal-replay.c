@@ -102,10 +102,11 @@ static int deliver(const uint8_t *bytes, const struct wal_record_header *header,
 
 /*
  * A record that a crash tore may have its header and not all of its secret bytes, which then are
- * neither what was written nor wiped: the same rule as for a torn header.
+ * neither what was written nor wiped: the same rule as for a torn header. In a shared file its
+ * owner may be wiping them just now, so the record counts, without them.
  */
-static int replay_records(struct reader *reader, wal_replay_t replay, void *userdata,
-			  struct wal_end *end)
+static int replay_records(struct reader *reader, bool is_shared, wal_replay_t replay,
+			  void *userdata, struct wal_end *end)
 {
 	struct wal_record_header header;
 	const uint8_t *bytes;
@@ -118,7 +119,7 @@ static int replay_records(struct reader *reader, wal_replay_t replay, void *user
 		if (r <= 0)
 			return r;
 		secret = wal_check_secret(bytes, &header);
-		if (secret == WAL_SECRET_DAMAGED)
+		if (secret == WAL_SECRET_DAMAGED && !is_shared)
 			return 0;
 		r = deliver(bytes, &header, secret, replay, userdata);
 		if (r < 0)
@@ -200,7 +201,7 @@ int wal_replay_file(struct storage *storage, int file, const char kind[static 4]
 		return r;
 	for (bool is_done = r == 0; !is_done;) {
 		stopped_at = end.offset;
-		r = replay_records(&reader, replay, userdata, &end);
+		r = replay_records(&reader, is_shared, replay, userdata, &end);
 		if (r < 0)
 			return r;
 		end.torn_bytes = 0;

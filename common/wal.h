@@ -45,7 +45,7 @@ typedef int (*wal_replay_t)(const struct wal_record *record, const struct wal_pl
 int wal_open(struct storage *storage, const char *name, const char kind[static 4],
 	     wal_replay_t replay, void *userdata, struct wal **ret);
 /* The same for reading only, by a process that does not own the file; absent is -ENOENT. A tail
- * that is still being written is ignored. */
+ * that is still being written is ignored; secret bytes that are just being wiped count as wiped. */
 int wal_read(struct storage *storage, const char *name, const char kind[static 4],
 	     wal_replay_t replay, void *userdata);
 /* What was appended and not written is dropped. */
