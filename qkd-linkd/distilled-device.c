@@ -258,11 +258,6 @@ static void on_failed(int result, const char *reason, void *userdata)
 	break_off(userdata, is_forged ? DEVICE_GIVE_UP : DEVICE_RETRY, reason);
 }
 
-void distilled_device_set_window(struct device *device, unsigned window)
-{
-	link_distill_set_window(from_device(device)->distill, window);
-}
-
 /* The connection */
 
 void distilled_device_set_peer(struct device *device, const struct distilled_device_peer *peer,

@@ -31,8 +31,6 @@ int distilled_device_new(sd_event *event, const struct device_url *url,
 			 struct device **ret);
 void distilled_device_set_peer(struct device *device, const struct distilled_device_peer *peer,
 			       void *userdata);
-/* For sessions that begin from now on. */
-void distilled_device_set_window(struct device *device, unsigned window);
 void distilled_device_connected(struct device *device);
 void distilled_device_disconnected(struct device *device);
 int distilled_device_receive(struct device *device, const uint8_t *bytes, size_t size_bytes);

@@ -133,7 +133,7 @@ static const struct config_setting settings[] = {
 	{SETTING("distill.frames", CONFIG_UINT, distill_frames), .min = 1,
 	 .max = DISTILL_MAX_FRAMES, .argument = "FRAMES",
 	 .help = "of 2^14 sifted bits in a block (default 2048)"},
-	{CHANGES("distill.window", CONFIG_UINT, distill_window), .min = 1,
+	{SETTING("distill.window", CONFIG_UINT, distill_window), .min = 1,
 	 .max = DISTILL_MAX_WINDOW, .argument = "BLOCKS",
 	 .help = "distilled at the same time (default 2)"},
 	{SETTING("distill.count_both_directions", CONFIG_BOOL, distill_count_both),

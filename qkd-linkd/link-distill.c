@@ -126,11 +126,6 @@ static void fill_config(struct distill_config *config, const struct link_distill
 	config->count_both_directions = settings->count_both_directions;
 }
 
-void link_distill_set_window(struct link_distill *distill, unsigned window)
-{
-	distill->config.window = window;
-}
-
 int link_distill_new(sd_event *event, const struct link_distill_settings *settings,
 		     const struct link_distill_handler *handler, void *userdata,
 		     struct link_distill **ret)

@@ -47,8 +47,6 @@ int link_distill_new(sd_event *event, const struct link_distill_settings *settin
 struct link_distill *link_distill_free(struct link_distill *distill);
 DEFINE_CLEANUP(struct link_distill *, link_distill_free);
 
-/* Blocks that a session which begins from now on distils at the same time. */
-void link_distill_set_window(struct link_distill *distill, unsigned window);
 /* The peer is connected and the device has light: says hello. */
 int link_distill_begin(struct link_distill *distill);
 /* One of them is gone. Keys that were released stay. */

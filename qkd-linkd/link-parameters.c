@@ -21,7 +21,6 @@ static void change_cap(struct link *link)
 static void apply(struct link *link, const struct link_config *old)
 {
 	const struct link_config *config = link->config;
-	struct device *distilled = link_device_distilled(link->device);
 
 	log_set_max_level(config->log_level);
 	sync_machine_reconfigure(
@@ -32,8 +31,6 @@ static void apply(struct link *link, const struct link_config *old)
 			.keys_per_transaction = (unsigned)config->keys_per_transaction,
 			.window = (unsigned)config->window,
 		});
-	if (distilled)
-		distilled_device_set_window(distilled, (unsigned)config->distill_window);
 	if (config->deposit_cap != old->deposit_cap)
 		change_cap(link);
 	link_pump(link);
