@@ -19,6 +19,7 @@ struct issue_log {
 	struct wal *target; /* where entries go: the wal, or its successor during a rewrite */
 	struct list waiters;
 	struct issue_start start;
+	struct uuid boot; /* this one; that of start, once the record is settled */
 	bool clean, complete;
 	uint64_t position, position_synced, position_at_open;
 	uint64_t size_after_rewrite;
@@ -182,12 +183,25 @@ int issue_log_open(struct storage *state, const struct uuid *boot,
 		return r;
 	log->target = log->wal;
 	log->complete = log->clean || uuid_equal(&log->start.boot, boot);
-	log->start.boot = *boot;
+	log->boot = *boot;
+	if (log->complete)
+		log->start.boot = log->boot;
 	r = note_start(log);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(log);
 	return 0;
+}
+
+int issue_log_settled(struct issue_log *log)
+{
+	int r;
+
+	if (uuid_equal(&log->start.boot, &log->boot))
+		return 0;
+	log->start.boot = log->boot;
+	r = append_start(log);
+	return r < 0 ? r : issue_log_sync(log);
 }
 
 struct issue_log *issue_log_free(struct issue_log *log)

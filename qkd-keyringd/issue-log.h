@@ -42,7 +42,8 @@ struct issue_log_waiter {
 };
 
 /* Replays, then notes durably that it was opened. boot names the time since the machine was
- * started. */
+ * started. What a power cut may have taken from the record has to be settled: issue_log_settled().
+ */
 int issue_log_open(struct storage *state, const struct uuid *boot,
 		   const struct issue_log_handler *handler, void *userdata, struct issue_log **ret);
 /* What was not written is dropped, and what waits is never called. */
@@ -51,6 +52,9 @@ DEFINE_CLEANUP(struct issue_log *, issue_log_free);
 /* It was closed in order before, or has only been killed since the machine was started: whatever
  * has no record was not handed out. */
 bool issue_log_is_complete(const struct issue_log *log);
+/* What was appended since it was opened makes up for what may be missing. Durable; until then
+ * another start in the same boot finds it incomplete, too. */
+int issue_log_settled(struct issue_log *log);
 const struct issue_start *issue_log_start(const struct issue_log *log);
 
 int issue_log_ahead(struct issue_log *log, const struct issue_record_ahead *ahead);

@@ -362,6 +362,9 @@ int issuer_replay(struct issuer *issuer)
 		issuer_doom_settle(issuer->stores[i]);
 		r = settle(issuer->stores[i], issue_log_is_complete(issuer->log));
 	}
+	/* Before anything is chosen: or a kill now would make available again what is burnt. */
+	if (r >= 0)
+		r = issue_log_settled(issuer->log);
 	for (size_t i = 0; r >= 0 && i < issuer->store_count; i++)
 		issuer_supply_run_ahead(issuer->stores[i]);
 	if (r >= 0)

@@ -143,7 +143,12 @@ Test(issue_log, is_complete_unless_a_power_cut_came_before_its_end)
 
 	cr_assert(is_complete_after_reopening(&log, false), "kill -9");
 	cr_assert_not(is_complete_after_reopening(&log, true), "power cut");
-	cr_assert_eq(issue_log_start(log)->starts, 3);
+	cr_assert_not(is_complete_after_reopening(&log, false),
+		      "and kill -9 before it was settled");
+	cr_assert_eq(issue_log_settled(log), 0);
+	cr_assert_not(issue_log_is_complete(log));
+	cr_assert(is_complete_after_reopening(&log, false), "and kill -9 afterwards");
+	cr_assert_eq(issue_log_start(log)->starts, 5);
 	cr_assert_eq(issue_log_clean(log), 0);
 	cr_assert_eq(issue_log_sync(log), 0);
 	cr_assert(is_complete_after_reopening(&log, true), "an orderly end");

@@ -133,6 +133,22 @@ Test(issuer_restart, a_mark_in_flight_during_kill_9_is_answered_with_another_key
 	cr_assert_eq(pair_finish(&pair, &there), 0);
 }
 
+Test(issuer_restart, what_is_burnt_after_a_power_cut_stays_so_over_kill_9_at_once)
+{
+	struct pair_result new = {};
+	uint64_t available;
+
+	pair_ask_new(&pair.alice, 3, 1000, &new);
+	cr_assert_eq(pair_finish(&pair, &new), 0);
+	pair_kill_site(&pair.alice, MEMORY_CRASH_LOSE);
+	pair_start_site(&pair.alice);
+	available = pair_status(&pair.alice).available_own;
+	cr_assert_lt(available, 97);
+	pair_kill_site(&pair.alice, MEMORY_CRASH_PROCESS); /* nothing of its loop has run */
+	pair_start_site(&pair.alice);
+	cr_assert_eq(pair_status(&pair.alice).available_own, available);
+}
+
 Test(issuer_restart, what_a_power_cut_may_have_lost_is_burnt_at_both_sites_and_counted)
 {
 	struct pair_result new = {};
