@@ -377,8 +377,6 @@ void issuer_directory_end_key(struct issuer_store *store, struct store_place pla
 	store_set_state(store->store, place, state);
 	issuer_check_log(issuer, issue_log_key(issuer->log, &entry));
 	issuer_directory_erase_later(directory, place.sequence);
-	if (issuer->pool)
-		(void)pool_discard(issuer->pool, store->peer_name, store_id(store->store, place));
 	issuer_store_changed(store);
 	issuer_loop_chores(issuer);
 	issuer_loop_flush_soon(issuer);
@@ -396,10 +394,14 @@ static bool locate(uint32_t tag, const char **ret_directory, const struct keyfil
 
 static bool erased(uint32_t tag, uint64_t sequence, void *userdata)
 {
-	struct issuer_directory *directory = unpack_tag(userdata, tag);
+	const struct issuer *issuer = userdata;
+	struct issuer_directory *directory = unpack_tag(issuer, tag);
 	struct store_place place = {directory->index, sequence};
 	struct store *store = directory->store->store;
+	const struct uuid *id = store_id(store, place);
 
+	if (id && issuer->pool)
+		(void)pool_discard(issuer->pool, directory->store->peer_name, id);
 	if (!store_set_erased(store, place))
 		return false;
 	store_drop_file(store, directory->index, keyfile_number(sequence));

@@ -10,14 +10,6 @@
 
 #include "qkd-keyringd/issuer-private.h"
 
-void issuer_hop_done(struct issuer_hop *hop)
-{
-	free(hop->keys.ids);
-	free(hop->keys.sequences);
-	secret_free(hop->bytes);
-	*hop = (struct issuer_hop){};
-}
-
 static bool is_of_link(const struct issuer_directory *directory)
 {
 	return !keyfile_store_builder(&directory->on_disk.store);
@@ -100,29 +92,25 @@ static void destroy(struct issuer_store *store, struct reservation **reservation
 	}
 }
 
-static int fill_hop(struct issuer_store *store, uint32_t bits, struct reservation **reservations,
-		    size_t count, const struct uuid *request, struct issuer_hop *ret)
+static int list_and_record(struct issuer_store *store, struct reservation **reservations,
+			   size_t count, const struct uuid *request, struct site_keys *ret)
 {
-	struct issuer_hop hop = {};
-	int r = secret_new(count * (bits / 8), &hop.bytes);
+	struct site_keys keys = {};
+	int r = reservation_list(reservations, count, &keys);
 
-	for (size_t i = 0; r >= 0 && i < count; i++)
-		r = read_one(store, reservations[i]->place, hop.bytes, i);
-	if (r >= 0)
-		r = reservation_list(reservations, count, &hop.keys);
 	if (r >= 0)
 		r = record(store, reservations, count, request);
 	if (r < 0) {
 		destroy(store, reservations, count);
-		issuer_hop_done(&hop);
+		site_keys_done(&keys);
 		return r;
 	}
-	*ret = hop;
+	*ret = keys;
 	return 0;
 }
 
 int issuer_hop_choose(struct issuer *issuer, const char *peer, uint32_t bits, size_t min,
-		      size_t max, const struct uuid *request, struct issuer_hop *ret)
+		      size_t max, const struct uuid *request, struct site_keys *ret)
 {
 	struct issuer_store *store = issuer_find_store(issuer, peer);
 	_cleanup_(freep) struct reservation **reservations = NULL;
@@ -140,16 +128,33 @@ int issuer_hop_choose(struct issuer *issuer, const char *peer, uint32_t bits, si
 	if (count == 0)
 		return -EAGAIN;
 	issuer_store_changed(store);
-	return fill_hop(store, bits, reservations, count, request, ret);
+	return list_and_record(store, reservations, count, request, ret);
 }
 
-void issuer_hop_end(struct issuer *issuer, const char *peer, const struct issuer_hop *hop,
+int issuer_hop_read(struct issuer *issuer, const char *peer, const struct site_keys *keys,
+		    uint32_t bits, struct secret **ret)
+{
+	struct issuer_store *store = issuer_find_store(issuer, peer);
+	_cleanup_(secret_freep) struct secret *bytes = NULL;
+	int r = store ? secret_new(keys->count * (bits / 8), &bytes) : -ENOKEY;
+
+	for (size_t i = 0; r >= 0 && i < keys->count; i++) {
+		struct reservation *reservation = reservation_find(store, &keys->ids[i]);
+
+		r = reservation ? read_one(store, reservation->place, bytes, i) : -ENOKEY;
+	}
+	if (r >= 0)
+		*ret = TAKE_PTR(bytes);
+	return r;
+}
+
+void issuer_hop_end(struct issuer *issuer, const char *peer, const struct site_keys *keys,
 		    bool taken)
 {
 	struct issuer_store *store = issuer_find_store(issuer, peer);
 
-	for (size_t i = 0; store && i < hop->keys.count; i++) {
-		struct reservation *reservation = reservation_find(store, &hop->keys.ids[i]);
+	for (size_t i = 0; store && i < keys->count; i++) {
+		struct reservation *reservation = reservation_find(store, &keys->ids[i]);
 
 		if (!reservation)
 			continue; /* it has expired */
@@ -175,6 +180,17 @@ static int look_at(struct issuer_store *store, const struct site_keys *keys, siz
 		return -ENOKEY;
 	*ret = place;
 	return 0;
+}
+
+int issuer_hop_look(struct issuer *issuer, const char *peer, const struct site_keys *keys)
+{
+	struct issuer_store *store = issuer_find_store(issuer, peer);
+	struct store_place place;
+	int r = store ? 0 : -ENOKEY;
+
+	for (size_t i = 0; r >= 0 && i < keys->count; i++)
+		r = look_at(store, keys, i, &place);
+	return r;
 }
 
 int issuer_hop_take(struct issuer *issuer, const char *peer, const struct site_keys *keys,

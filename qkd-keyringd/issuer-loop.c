@@ -44,6 +44,15 @@ static void send_outboxes(struct issuer *issuer)
 		site_peer_flush(issuer->stores[i]->peer, issue_log_position(issuer->log));
 }
 
+static void hurry_outboxes(struct issuer *issuer)
+{
+	if (!issuer->has_unhurried)
+		return;
+	issuer->has_unhurried = false;
+	for (size_t i = 0; i < issuer->store_count; i++)
+		site_peer_hurry(issuer->stores[i]->peer);
+}
+
 static int write_and_send(struct issuer *issuer)
 {
 	int r;
@@ -75,8 +84,10 @@ static int sync_and_send(struct issuer *issuer)
 
 int issuer_loop_flush(struct issuer *issuer)
 {
-	int r = write_and_send(issuer);
+	int r;
 
+	hurry_outboxes(issuer);
+	r = write_and_send(issuer);
 	/* What waits for the disk may append and wait again. */
 	while (r >= 0 && issue_log_has_waiters(issuer->log))
 		r = sync_and_send(issuer);
@@ -95,12 +106,12 @@ static bool is_armed(sd_event_source *source)
 	return sd_event_source_get_enabled(source, NULL) > 0;
 }
 
-/* When the disk is to have what nobody waits for; 0: it has all. */
+/* When the disk and the peers are to have what nobody waits for; 0: they have all. */
 static uint64_t lazy_sync_usec(const struct issuer *issuer)
 {
 	uint64_t soonest = issuer_now(issuer) + issuer->sync_pause_usec;
 
-	if (issue_log_is_dirty(issuer->log))
+	if (issue_log_is_dirty(issuer->log) || issuer->has_unhurried)
 		return soonest;
 	return issuer->lines_due_usec ? MAX(soonest, issuer->lines_due_usec) : 0;
 }
@@ -188,6 +199,7 @@ static int on_sync_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	issuer->sync_pause_usec =
 		MIN(MAX(ISSUER_LAZY_SYNC_USEC, LAZY_SYNC_SHARE * (exact_now() - start)),
 		    LAZY_SYNC_MAX_USEC);
+	hurry_outboxes(issuer);
 	issuer_loop_flush_soon(issuer);
 	return 0;
 }

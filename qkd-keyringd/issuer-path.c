@@ -353,13 +353,24 @@ void issuer_path_cancel(struct issuer *issuer, const char *peer, struct site_req
 		site_request_cancel(store->peer, request);
 }
 
+static int answer(struct issuer_store *store, const struct site_message *message, bool hurry)
+{
+	if (!message->body)
+		return -ENOMEM;
+	if (hurry)
+		return site_peer_answer(store->peer, message);
+	store->issuer->has_unhurried = true;
+	issuer_loop_flush_soon(store->issuer);
+	return site_peer_answer_unhurried(store->peer, message);
+}
+
 void issuer_path_answer(struct issuer *issuer, const char *peer, const struct uuid *request,
-			json_t *body)
+			json_t *body, bool hurry)
 {
 	struct issuer_store *store = issuer_find_store(issuer, peer);
 	struct site_message message = {.type = SITE_PATH_ANSWER, .request = *request, .body = body};
 
-	if (store && (!body || site_peer_answer(store->peer, &message) < 0))
+	if (store && answer(store, &message, hurry) < 0)
 		site_peer_lost(store->peer, "out of memory");
 	json_decref(body);
 }

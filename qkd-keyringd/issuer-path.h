@@ -6,9 +6,9 @@
  * link's store and never seen again; end-to-end keys are put into a directory of the other end's
  * store, and issued from there like any other key. docs/multi-hop.md has the whole.
  *
- * A hop key is destroyed at both its sites by being taken. Its owner chooses it below the mark that
- * runs ahead (durable), and writes a record before anything leaves, so no crash makes it available
- * again: it pads one answer of one relay.
+ * A hop key is destroyed at both its sites. Its owner chooses it below the mark that runs ahead
+ * (durable), and writes a record before anything leaves, so no crash makes it available again; the
+ * other site destroys it by taking its bytes: it pads one answer of one relay.
  */
 
 #include "qkd-keyringd/issuer-supply.h"
@@ -39,22 +39,20 @@ struct issuer_paths {
 /* NULL: nobody does. */
 void issuer_set_paths(struct issuer *issuer, const struct issuer_paths *paths, void *userdata);
 
-/* Keys of one link, with their bytes one after the other. */
-struct issuer_hop {
-	struct site_keys keys;
-	struct secret *bytes;
-};
-void issuer_hop_done(struct issuer_hop *hop);
-
-/* Takes keys of our own half, at least min and at most max. -EAGAIN when there are fewer,
- * -ENOKEY for no such peer. They have to be ended. */
+/* Chooses keys of our own half of one link, at least min and at most max. -EAGAIN when there are
+ * fewer, -ENOKEY for no such peer. They have to be ended, and ret (site_keys_done()) freed. */
 int issuer_hop_choose(struct issuer *issuer, const char *peer, uint32_t bits, size_t min,
-		      size_t max, const struct uuid *request, struct issuer_hop *ret);
+		      size_t max, const struct uuid *request, struct site_keys *ret);
+/* The bytes of chosen keys, one after the other. */
+int issuer_hop_read(struct issuer *issuer, const char *peer, const struct site_keys *keys,
+		    uint32_t bits, struct secret **ret);
 /* The other site has taken them, or (taken false) is told that they are destroyed. */
-void issuer_hop_end(struct issuer *issuer, const char *peer, const struct issuer_hop *hop,
+void issuer_hop_end(struct issuer *issuer, const char *peer, const struct site_keys *keys,
 		    bool taken);
-/* Takes keys that the peer has chosen. -EAGAIN while one has not arrived, -ENOKEY when one is used
- * or not the same. */
+/* Whether keys that the peer has chosen can be taken: errors as for issuer_hop_take(). */
+int issuer_hop_look(struct issuer *issuer, const char *peer, const struct site_keys *keys);
+/* Takes the bytes of keys that the peer has chosen. -EAGAIN while one has not arrived, -ENOKEY when
+ * one is used or not the same. */
 int issuer_hop_take(struct issuer *issuer, const char *peer, const struct site_keys *keys,
 		    struct secret **ret);
 /* Calls ready() when there may be keys of our half. */
@@ -105,9 +103,9 @@ int issuer_path_ask(struct issuer *issuer, const char *peer, struct site_request
 		    void (*answered)(struct site_request *request,
 				     const struct site_message *answer));
 void issuer_path_cancel(struct issuer *issuer, const char *peer, struct site_request *request);
-/* Takes body. */
+/* Takes body. hurry false: nobody waits for it, so it may share a frame with what comes later. */
 void issuer_path_answer(struct issuer *issuer, const char *peer, const struct uuid *request,
-			json_t *body);
+			json_t *body, bool hurry);
 bool issuer_path_is_connected(struct issuer *issuer, const char *peer);
 struct uuid issuer_path_new_id(struct issuer *issuer);
 uint64_t issuer_path_now(const struct issuer *issuer);

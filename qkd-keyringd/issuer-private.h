@@ -206,6 +206,7 @@ struct issuer {
 
 	const struct issuer_paths *paths; /* NULL: nobody builds keys */
 	void *paths_userdata;
+	bool has_unhurried;      /* answers in outboxes that nobody waits for */
 	uint64_t lines_due_usec; /* keys that we appended are to be on disk by then; 0: none */
 
 	struct list operations, finished, deliveries;

@@ -30,8 +30,7 @@ static void free_comparison(struct comparison *comparison)
 {
 	list_remove(&comparison->link);
 	site_request_cancel(comparison->store->peer, &comparison->request);
-	free(comparison->keys.ids);
-	free(comparison->keys.sequences);
+	site_keys_done(&comparison->keys);
 	free(comparison);
 }
 

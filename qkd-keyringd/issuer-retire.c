@@ -10,7 +10,6 @@
  */
 
 #include "common/events.h"
-#include "common/pool.h"
 #include "qkd-keyringd/issuer-private.h"
 
 static bool is_older(const struct issuer_directory *directory, const struct issuer_directory *than)
@@ -43,9 +42,6 @@ static int destroy_line(const struct store_line *line, void *userdata)
 		return 0;
 	store_set_state(store->store, line->place, STORE_KEY_DESTROYED);
 	issuer_directory_erase_later(retiring->directory, line->place.sequence);
-	if (store->issuer->pool)
-		(void)pool_discard(store->issuer->pool, store->peer_name,
-				   store_id(store->store, line->place));
 	retiring->count++;
 	return 0;
 }

@@ -483,8 +483,7 @@ static void serve_query(struct issuer_store *store, const struct site_message *m
 		reply.bits = reservation->bits;
 	}
 	answer(store, &reply);
-	free(reply.keys.ids);
-	free(reply.keys.sequences);
+	site_keys_done(&reply.keys);
 }
 
 static void serve_path(struct issuer_store *store, const struct site_message *message)

@@ -18,7 +18,7 @@ struct build_leg {
 	struct build *build;
 	struct known_path *known;
 	const char *next; /* the first relay, or the end */
-	struct issuer_hop hop;
+	struct site_keys keys;
 	struct site_request bind;
 	bool bound;
 };
@@ -29,7 +29,9 @@ struct build {
 	bool push;
 	struct path_message message; /* PATH_BUILD; owns nothing */
 	struct build_leg legs[PATH_MAX_DISJOINT];
-	struct secret *keys; /* the tag's last */
+	struct secret *keys; /* the tag's last; NULL: not read yet */
+	struct list reading;
+	bool under_way;
 	struct site_request ask, keep;
 	struct issuer_path_place place;
 	struct uuid *ids;
@@ -48,8 +50,8 @@ static void end_leg(struct build *build, struct build_leg *leg)
 	if (!leg->next)
 		return;
 	issuer_path_cancel(issuer, leg->next, &leg->bind);
-	issuer_hop_end(issuer, leg->next, &leg->hop, leg->bound);
-	issuer_hop_done(&leg->hop);
+	issuer_hop_end(issuer, leg->next, &leg->keys, leg->bound);
+	site_keys_done(&leg->keys);
 	leg->next = NULL;
 }
 
@@ -58,11 +60,11 @@ static void settle_account(struct build *build)
 {
 	struct route *route = build->route;
 
-	if (!build->keys)
+	if (!build->under_way)
 		return;
+	build->under_way = false;
 	route->building -= key_count(build);
 	route->builds--;
-	build->keys = secret_free(build->keys);
 }
 
 static void free_build(struct build *build)
@@ -76,6 +78,8 @@ static void free_build(struct build *build)
 	issuer_path_cancel(issuer, route->peer, &build->ask);
 	issuer_path_cancel(issuer, route->peer, &build->keep);
 	list_remove(&build->link);
+	list_remove(&build->reading);
+	secret_free(build->keys);
 	free(build->ids);
 	free(build);
 }
@@ -203,9 +207,8 @@ static int keep(struct build *build)
 		r = tell_keep(build);
 	if (r < 0)
 		return r;
+	settle_account(build);
 	keys = TAKE_PTR(build->keys);
-	route->building -= key_count(build);
-	route->builds--;
 	r = issuer_path_append(issuer, route->peer, &build->place, true, build->ids, keys,
 			       key_count(build));
 	if (r < 0)
@@ -233,6 +236,45 @@ static void note_success(struct build *build)
 	}
 }
 
+static int read_leg(struct build *build, const struct build_leg *leg)
+{
+	_cleanup_(secret_freep) struct secret *bytes = NULL;
+	int r = issuer_hop_read(build->route->multihop->issuer, leg->next, &leg->keys,
+				build->message.bits, &bytes);
+
+	if (r < 0)
+		return r;
+	if (build->keys)
+		multihop_xor(build->keys, bytes);
+	else
+		build->keys = TAKE_PTR(bytes);
+	return 0;
+}
+
+/* Of all hops that it begins with. */
+static int read_keys(struct build *build)
+{
+	int r = 0;
+
+	if (list_is_empty(&build->reading))
+		return 0;
+	list_remove(&build->reading);
+	for (size_t i = 0; r >= 0 && i < build->message.leg_count; i++)
+		r = read_leg(build, &build->legs[i]);
+	return r;
+}
+
+void multihop_build_read(struct multihop *multihop)
+{
+	while (!list_is_empty(&multihop->reading)) {
+		struct build *build = LIST_ENTRY(multihop->reading.next, struct build, reading);
+		int r = read_keys(build);
+
+		if (r < 0)
+			fail_build(build, r, multihop->site);
+	}
+}
+
 static void built(struct site_request *request, const struct site_message *site_message)
 {
 	struct build *build = CONTAINER_OF(request, struct build, ask);
@@ -244,7 +286,9 @@ static void built(struct site_request *request, const struct site_message *site_
 		fail_build(build, r, *answer.site ? answer.site : build->route->peer);
 		return;
 	}
-	r = path_tag(&build->message, build->keys, tag);
+	r = read_keys(build);
+	if (r >= 0)
+		r = path_tag(&build->message, build->keys, tag);
 	if (r >= 0 && (!answer.bytes || answer.bytes->size_bytes != sizeof(tag) ||
 		       CRYPTO_memcmp(answer.bytes->bytes, tag, sizeof(tag)) != 0)) {
 		fail_unequal(build);
@@ -287,7 +331,7 @@ static int bind_leg(struct build *build, size_t i)
 		.push = build->push,
 		.leg_count = 1,
 		.legs = {build->message.legs[i]},
-		.keys = leg->hop.keys,
+		.keys = leg->keys,
 	};
 
 	return multihop_ask(build->route->multihop, leg->next, &leg->bind, &message, bound);
@@ -306,19 +350,14 @@ static int choose_leg(struct build *build, size_t i, size_t wanted)
 	if (build->push && issuer_path_available(multihop->issuer, next) < MULTIHOP_SPARE_KEYS)
 		return -EBUSY;
 	r = issuer_hop_choose(multihop->issuer, next, bits, i ? max : tag_keys + 1, max,
-			      &build->message.build, &leg->hop);
+			      &build->message.build, &leg->keys);
 	if (r == -EAGAIN && !build->push)
 		(void)issuer_hop_wait(multihop->issuer, next, &build->route->supply, bits);
 	if (r < 0)
 		return r;
 	leg->build = build;
 	leg->next = next;
-	build->message.count = (uint32_t)leg->hop.keys.count;
-	if (i > 0)
-		multihop_xor(build->keys, leg->hop.bytes);
-	else
-		build->keys = TAKE_PTR(leg->hop.bytes);
-	leg->hop.bytes = secret_free(leg->hop.bytes);
+	build->message.count = (uint32_t)leg->keys.count;
 	return 0;
 }
 
@@ -359,12 +398,13 @@ static int choose_and_send(struct build *build, size_t wanted)
 
 	for (size_t i = 0; r >= 0 && i < build->message.leg_count; i++)
 		r = choose_leg(build, i, wanted);
-	if (r < 0) {
-		build->keys = secret_free(build->keys); /* nothing is accounted for yet */
+	if (r < 0)
 		return r;
-	}
+	build->under_way = true;
 	build->route->building += key_count(build);
 	build->route->builds++;
+	list_append(&build->route->multihop->reading, &build->reading);
+	multihop_read_soon(build->route->multihop);
 	return send_all(build);
 }
 
@@ -389,6 +429,7 @@ static struct build *new_build(struct route *route, struct path_choice *const *c
 	for (size_t i = 0; i < build->message.leg_count; i++)
 		build->message.legs[i] = choices[i]->path;
 	list_init(&build->link);
+	list_init(&build->reading);
 	list_append(&multihop->building, &build->link);
 	return build;
 }
@@ -484,7 +525,7 @@ uint64_t multihop_build_time_out(struct multihop *multihop, uint64_t now_usec)
 
 		if (build->deadline_usec > now_usec)
 			return build->deadline_usec;
-		if (build->keys)
+		if (build->under_way)
 			fail_build(build, -ETIMEDOUT, build->route->peer);
 	}
 	return 0;

@@ -49,8 +49,7 @@ static void free_contribution(struct contribution *contribution)
 {
 	list_remove(&contribution->link);
 	secret_free(contribution->bytes);
-	free(contribution->keys.ids);
-	free(contribution->keys.sequences);
+	site_keys_done(&contribution->keys);
 	free(contribution);
 }
 
@@ -296,8 +295,7 @@ static int take_bind(struct ending *ending, const char *peer, struct path_messag
 	if (!contribution)
 		return 0; /* asked again, or over: its deadline tells */
 	contribution->keys = message->keys;
-	message->keys.ids = NULL;
-	message->keys.sequences = NULL;
+	message->keys = (struct site_keys){};
 	r = take(ending, contribution);
 	return r == -EAGAIN ? 0 : r;
 }
@@ -315,7 +313,7 @@ void multihop_end_bind(struct multihop *multihop, const char *peer, const struct
 		else
 			step(ending);
 	}
-	multihop_answer(multihop, peer, request, r, r < 0 ? multihop->site : "", NULL);
+	multihop_acknowledge(multihop, peer, request, r);
 }
 
 void multihop_end_combined(struct multihop *multihop, const char *peer, const struct uuid *request,
@@ -325,7 +323,7 @@ void multihop_end_combined(struct multihop *multihop, const char *peer, const st
 	struct ending *ending;
 	int r = find_or_add(multihop, &message->build, &ending);
 
-	multihop_answer(multihop, peer, request, 0, "", NULL);
+	multihop_acknowledge(multihop, peer, request, 0);
 	if (r < 0)
 		return;
 	contribution = add_contribution(ending, peer, message->leg, false);

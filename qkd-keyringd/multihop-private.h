@@ -56,13 +56,15 @@ struct multihop {
 	struct id_table builds, relays, endings;
 	struct list keeping;                    /* what the other end waits for our disk for */
 	struct list building, relaying, ending; /* in the order of their deadlines */
-	sd_event_source *pump, *tick;
+	struct list reading, combining;         /* builds and relays with keys still to be read */
+	sd_event_source *pump, *read, *tick;
 	struct log_ratelimit failed_limit;
 	struct statistic statistics[MULTIHOP_STATISTIC_COUNT_];
 };
 
 /* multihop.c */
 void multihop_pump_soon(struct multihop *multihop);
+void multihop_read_soon(struct multihop *multihop); /* once what can be sent before is sent */
 void multihop_tick_soon(struct multihop *multihop);
 void multihop_count(struct multihop *multihop, enum multihop_statistic which, uint64_t value);
 struct known_path *multihop_find_known(const struct multihop *multihop, const struct path *path);
@@ -72,6 +74,9 @@ void multihop_path_failed(struct multihop *multihop, struct known_path *known, b
 void multihop_path_worked(struct multihop *multihop, struct known_path *known);
 void multihop_answer(struct multihop *multihop, const char *peer, const struct uuid *request,
 		     int error, const char *site, const struct secret *tag);
+/* The same without content, and when there is no error, nobody waits for it. */
+void multihop_acknowledge(struct multihop *multihop, const char *peer, const struct uuid *request,
+			  int error);
 int multihop_ask(struct multihop *multihop, const char *peer, struct site_request *request,
 		 const struct path_message *message,
 		 void (*answered)(struct site_request *request, const struct site_message *answer));
@@ -83,6 +88,7 @@ void multihop_xor(struct secret *a, const struct secret *b);
 /* multihop-build.c: where it begins */
 void multihop_build_pump(struct route *route);
 void multihop_build_check(struct route *route);
+void multihop_build_read(struct multihop *multihop);
 uint64_t multihop_build_time_out(struct multihop *multihop, uint64_t now_usec);
 void multihop_build_free_all(struct multihop *multihop);
 void multihop_build_free_route(struct route *route);
@@ -90,6 +96,7 @@ void multihop_build_free_route(struct route *route);
 /* multihop-relay.c: between */
 void multihop_relay_bind(struct multihop *multihop, const char *peer, const struct uuid *request,
 			 struct path_message *message);
+void multihop_relay_combine(struct multihop *multihop);
 void multihop_relay_arrived(struct multihop *multihop);
 uint64_t multihop_relay_time_out(struct multihop *multihop, uint64_t now_usec);
 void multihop_relay_free_all(struct multihop *multihop);

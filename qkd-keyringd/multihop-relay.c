@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 
 /*
- * Between the ends: a relay takes the keys that its left neighbour has bound, binds as many of its
- * own to the right, and sends the XOR of the two to the end that the path names, and to nobody
- * else. Both keys are destroyed on record before anything leaves, and their bytes are wiped here;
- * only the XOR stays, until the end has it.
+ * Between the ends: a relay gets keys bound by its left neighbour, binds as many of its own to the
+ * right, and sends the XOR of the two to the end that the path names, and to nobody else. The
+ * binding goes on at once; the bytes are read when it is on its way. Both keys are destroyed on
+ * record before the XOR leaves, and their bytes are wiped here, the XOR when the end has it.
  */
 
 #include "qkd-keyringd/multihop-private.h"
@@ -15,10 +15,10 @@ struct relay {
 	struct multihop *multihop;
 	struct path_message bind; /* of the left neighbour; keys are a copy until they are taken */
 	const char *left, *right, *end;
-	struct secret *bytes; /* of the left keys; then the XOR */
-	struct issuer_hop hop;
+	struct site_keys right_keys;
 	struct supply_waiter supply; /* for keys of our own to the right */
 	struct site_request ask, combined;
+	struct list combining; /* the XOR is still to be made */
 	bool asked, bound, done;
 	uint64_t deadline_usec;
 };
@@ -29,23 +29,24 @@ static void free_relay(struct relay *relay)
 
 	issuer_path_cancel(issuer, relay->right, &relay->ask);
 	issuer_path_cancel(issuer, relay->end, &relay->combined);
-	issuer_hop_end(issuer, relay->right, &relay->hop, relay->bound);
-	issuer_hop_done(&relay->hop);
+	issuer_hop_end(issuer, relay->right, &relay->right_keys, relay->bound);
+	site_keys_done(&relay->right_keys);
+	list_remove(&relay->combining);
 	list_remove(&relay->link);
 	list_remove(&relay->supply.link);
 	id_table_remove(&relay->multihop->relays, &relay->node);
 	path_message_done(&relay->bind);
-	secret_free(relay->bytes);
 	free(relay);
 }
 
 /* Kept until the deadline, so that a binding that is asked again is known. */
 static void finish(struct relay *relay)
 {
-	if (!relay->bound || site_request_is_pending(&relay->combined))
+	if (!relay->bound || !list_is_empty(&relay->combining) ||
+	    site_request_is_pending(&relay->combined))
 		return;
-	issuer_hop_end(relay->multihop->issuer, relay->right, &relay->hop, true);
-	issuer_hop_done(&relay->hop);
+	issuer_hop_end(relay->multihop->issuer, relay->right, &relay->right_keys, true);
+	site_keys_done(&relay->right_keys);
 	relay->done = true;
 }
 
@@ -54,15 +55,15 @@ static void combined(struct site_request *request, const struct site_message *an
 	finish(CONTAINER_OF(request, struct relay, combined));
 }
 
-/* The XOR, or why there is none. */
-static void tell_end(struct relay *relay, int error)
+/* The XOR, or (bytes NULL) why there is none. */
+static void tell_end(struct relay *relay, int error, struct secret *bytes)
 {
 	struct path_message message = {
 		.step = PATH_COMBINED,
 		.build = relay->node.id,
 		.leg = relay->bind.leg,
 		.error = (uint32_t)-error,
-		.bytes = error < 0 ? NULL : relay->bytes,
+		.bytes = bytes,
 	};
 
 	if (error < 0)
@@ -78,8 +79,8 @@ static void fail(struct relay *relay, int error)
 		return;
 	relay->done = true;
 	list_remove(&relay->supply.link);
-	tell_end(relay, error);
-	relay->bytes = secret_free(relay->bytes);
+	list_remove(&relay->combining);
+	tell_end(relay, error, NULL);
 }
 
 static void bound(struct site_request *request, const struct site_message *site_message)
@@ -100,7 +101,8 @@ static int bind_right(struct relay *relay)
 {
 	struct path_message message = relay->bind;
 
-	message.keys = relay->hop.keys;
+	message.keys = relay->right_keys;
+	relay->asked = true;
 	return multihop_ask(relay->multihop, relay->right, &relay->ask, &message, bound);
 }
 
@@ -113,47 +115,88 @@ static int choose_right(struct relay *relay)
 	if (relay->bind.push && issuer_path_available(issuer, relay->right) < MULTIHOP_SPARE_KEYS)
 		return -EBUSY;
 	r = issuer_hop_choose(issuer, relay->right, relay->bind.bits, count, count, &relay->node.id,
-			      &relay->hop);
+			      &relay->right_keys);
 	if (r == -EAGAIN)
 		(void)issuer_hop_wait(issuer, relay->right, &relay->supply, relay->bind.bits);
 	return r;
 }
 
-static int combine(struct relay *relay)
+static void count_relayed(struct relay *relay)
 {
 	struct multihop *multihop = relay->multihop;
 	struct known_path *known = multihop_find_known(multihop, &relay->bind.legs[0]);
-	size_t count = relay->hop.keys.count;
 
-	if (relay->bytes->size_bytes != relay->hop.bytes->size_bytes)
-		return -EINVAL;
-	multihop_xor(relay->bytes, relay->hop.bytes);
-	relay->hop.bytes = secret_free(relay->hop.bytes);
-	multihop_count(multihop, MULTIHOP_STATISTIC_RELAYED, count);
+	multihop_count(multihop, MULTIHOP_STATISTIC_RELAYED, relay->right_keys.count);
 	if (known)
-		known->relayed += count;
-	relay->asked = true;
-	tell_end(relay, 0);
-	relay->bytes = secret_free(relay->bytes);
-	return bind_right(relay);
+		known->relayed += relay->right_keys.count;
+}
+
+static int combine(struct relay *relay)
+{
+	struct issuer *issuer = relay->multihop->issuer;
+	_cleanup_(secret_freep) struct secret *left = NULL, *right = NULL;
+	int r = issuer_hop_take(issuer, relay->left, &relay->bind.keys, &left);
+
+	if (r >= 0)
+		r = issuer_hop_read(issuer, relay->right, &relay->right_keys, relay->bind.bits,
+				    &right);
+	if (r >= 0 && left->size_bytes != right->size_bytes)
+		r = -EINVAL;
+	if (r < 0)
+		return r;
+	multihop_xor(left, right);
+	count_relayed(relay);
+	tell_end(relay, 0, left);
+	return 0;
+}
+
+static void combine_or_fail(struct relay *relay)
+{
+	int r = combine(relay);
+
+	if (r < 0)
+		fail(relay, r);
+}
+
+/* The end needs both messages of the last relay: they leave together. */
+static void combine_soon(struct relay *relay)
+{
+	if (str_equal(relay->right, relay->end)) {
+		combine_or_fail(relay);
+		return;
+	}
+	list_append(&relay->multihop->combining, &relay->combining);
+	multihop_read_soon(relay->multihop);
+}
+
+void multihop_relay_combine(struct multihop *multihop)
+{
+	while (!list_is_empty(&multihop->combining)) {
+		struct relay *relay = LIST_ENTRY(multihop->combining.next, struct relay, combining);
+
+		list_remove(&relay->combining);
+		combine_or_fail(relay);
+	}
 }
 
 /* Goes on as far as it can; what is missing makes it step again. */
 static void step(struct relay *relay)
 {
-	int r = 0;
+	int r;
 
 	if (relay->done || relay->asked)
 		return;
-	if (!relay->bytes)
-		r = issuer_hop_take(relay->multihop->issuer, relay->left, &relay->bind.keys,
-				    &relay->bytes);
+	r = issuer_hop_look(relay->multihop->issuer, relay->left, &relay->bind.keys);
 	if (r >= 0)
 		r = choose_right(relay);
+	if (r == -EAGAIN)
+		return;
 	if (r >= 0)
-		r = combine(relay);
-	if (r < 0 && r != -EAGAIN)
+		r = bind_right(relay);
+	if (r < 0)
 		fail(relay, r);
+	else
+		combine_soon(relay);
 }
 
 static void supply_ready(struct supply_waiter *waiter)
@@ -180,8 +223,7 @@ static int new_relay(struct multihop *multihop, struct path_message *message, st
 	}
 	relay->multihop = multihop;
 	relay->bind = *message;
-	message->keys.ids = NULL;
-	message->keys.sequences = NULL;
+	message->keys = (struct site_keys){};
 	at = path_find(&relay->bind.legs[0], multihop->site);
 	relay->left = relay->bind.legs[0].sites[at - 1];
 	relay->right = relay->bind.legs[0].sites[at + 1];
@@ -189,6 +231,7 @@ static int new_relay(struct multihop *multihop, struct path_message *message, st
 	relay->deadline_usec = issuer_path_now(multihop->issuer) + MULTIHOP_SERVE_USEC;
 	relay->supply.ready = supply_ready;
 	list_init(&relay->supply.link);
+	list_init(&relay->combining);
 	list_init(&relay->link);
 	list_append(&multihop->relaying, &relay->link);
 	*ret = relay;
@@ -210,13 +253,13 @@ void multihop_relay_bind(struct multihop *multihop, const char *peer, const stru
 
 	if (relay) {
 		r = is_of(relay, message) ? 0 : -EEXIST;
-		multihop_answer(multihop, peer, request, r, r < 0 ? multihop->site : "", NULL);
+		multihop_acknowledge(multihop, peer, request, r);
 		return;
 	}
 	r = new_relay(multihop, message, &relay);
 	if (r >= 0)
 		step(relay);
-	multihop_answer(multihop, peer, request, r, r < 0 ? multihop->site : "", NULL);
+	multihop_acknowledge(multihop, peer, request, r);
 	multihop_tick_soon(multihop);
 }
 

@@ -11,6 +11,8 @@
 
 /* Before the issuer's flush of the same iteration, after all that is ready. */
 #define PRIORITY_PUMP (SD_EVENT_PRIORITY_NORMAL + 5)
+/* After that flush, and before it waits for the disk: the next site works meanwhile. */
+#define PRIORITY_READ (SD_EVENT_PRIORITY_NORMAL + 15)
 
 #define COUNTER(n, u, h)                                                    \
 	{                                                                   \
@@ -247,7 +249,19 @@ void multihop_answer(struct multihop *multihop, const char *peer, const struct u
 	snprintf(message.site, sizeof(message.site), "%s", site);
 	if (error < 0)
 		multihop_count(multihop, MULTIHOP_STATISTIC_REFUSED, 1);
-	issuer_path_answer(multihop->issuer, peer, request, path_message_build(&message));
+	issuer_path_answer(multihop->issuer, peer, request, path_message_build(&message), true);
+}
+
+void multihop_acknowledge(struct multihop *multihop, const char *peer, const struct uuid *request,
+			  int error)
+{
+	struct path_message message = {.step = PATH_ANSWER};
+
+	if (error < 0)
+		multihop_answer(multihop, peer, request, error, multihop->site, NULL);
+	else
+		issuer_path_answer(multihop->issuer, peer, request, path_message_build(&message),
+				   false);
 }
 
 int multihop_read_answer(const struct site_message *answer, struct path_message *ret)
@@ -401,6 +415,23 @@ static int on_pump(sd_event_source *source, void *userdata)
 	return 0;
 }
 
+static void read_keys(struct multihop *multihop)
+{
+	multihop_build_read(multihop);
+	multihop_relay_combine(multihop);
+}
+
+void multihop_read_soon(struct multihop *multihop)
+{
+	(void)sd_event_source_set_enabled(multihop->read, SD_EVENT_ONESHOT);
+}
+
+static int on_read(sd_event_source *source, void *userdata)
+{
+	read_keys(userdata);
+	return 0;
+}
+
 void multihop_tick_soon(struct multihop *multihop)
 {
 	if (sd_event_source_get_enabled(multihop->tick, NULL) > 0)
@@ -421,9 +452,10 @@ static bool some_path_rests(const struct multihop *multihop, uint64_t now_usec)
 static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 {
 	struct multihop *multihop = userdata;
-	uint64_t now = issuer_path_now(multihop->issuer);
-	uint64_t next = multihop_build_time_out(multihop, now);
+	uint64_t now = issuer_path_now(multihop->issuer), next;
 
+	read_keys(multihop); /* in a busy loop, something else always comes first */
+	next = multihop_build_time_out(multihop, now);
 	next |= multihop_relay_time_out(multihop, now);
 	next |= multihop_end_time_out(multihop, now);
 	multihop_pump_soon(multihop);
@@ -432,14 +464,22 @@ static int on_tick(sd_event_source *source, uint64_t usec, void *userdata)
 	return 0;
 }
 
-static int add_sources(struct multihop *multihop)
+static int add_defer(struct multihop *multihop, int64_t priority, sd_event_handler_t handler,
+		     sd_event_source **ret)
 {
-	int r = sd_event_add_defer(multihop->event, &multihop->pump, on_pump, multihop);
+	int r = sd_event_add_defer(multihop->event, ret, handler, multihop);
 
 	if (r >= 0)
-		r = sd_event_source_set_priority(multihop->pump, PRIORITY_PUMP);
+		r = sd_event_source_set_priority(*ret, priority);
+	return r < 0 ? r : sd_event_source_set_enabled(*ret, SD_EVENT_OFF);
+}
+
+static int add_sources(struct multihop *multihop)
+{
+	int r = add_defer(multihop, PRIORITY_PUMP, on_pump, &multihop->pump);
+
 	if (r >= 0)
-		r = sd_event_source_set_enabled(multihop->pump, SD_EVENT_OFF);
+		r = add_defer(multihop, PRIORITY_READ, on_read, &multihop->read);
 	if (r >= 0)
 		r = sd_event_add_time(multihop->event, &multihop->tick, CLOCK_MONOTONIC, UINT64_MAX,
 				      USEC_PER_MSEC, on_tick, multihop);
@@ -458,6 +498,8 @@ int multihop_new(const struct multihop_options *options, struct multihop **ret)
 	list_init(&multihop->building);
 	list_init(&multihop->relaying);
 	list_init(&multihop->ending);
+	list_init(&multihop->reading);
+	list_init(&multihop->combining);
 	list_init(&multihop->keeping);
 	multihop->failed_limit =
 		(struct log_ratelimit){.interval_usec = 60 * USEC_PER_SEC, .burst = 10};
@@ -501,6 +543,7 @@ struct multihop *multihop_free(struct multihop *multihop)
 	id_table_done(&multihop->relays);
 	id_table_done(&multihop->endings);
 	sd_event_source_disable_unref(multihop->pump);
+	sd_event_source_disable_unref(multihop->read);
 	sd_event_source_disable_unref(multihop->tick);
 	sd_event_unref(multihop->event);
 	free(multihop);

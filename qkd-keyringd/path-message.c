@@ -410,8 +410,7 @@ int path_message_verify(const json_t *body, struct path_message *ret)
 
 void path_message_done(struct path_message *message)
 {
-	free(message->keys.ids);
-	free(message->keys.sequences);
+	site_keys_done(&message->keys);
 	secret_free(message->bytes);
 	*message = (struct path_message){};
 }

@@ -170,8 +170,7 @@ int reservation_list(struct reservation *const *reservations, size_t count, stru
 	keys.ids = calloc(key_count, sizeof(*keys.ids));
 	keys.sequences = calloc(key_count, sizeof(*keys.sequences));
 	if (!keys.ids || !keys.sequences) {
-		free(keys.ids);
-		free(keys.sequences);
+		site_keys_done(&keys);
 		return -ENOMEM;
 	}
 	for (size_t i = 0; i < count; i++)

@@ -343,10 +343,16 @@ int site_message_verify(const json_t *json, struct site_message *ret)
 	return 0;
 }
 
+void site_keys_done(struct site_keys *keys)
+{
+	free(keys->ids);
+	free(keys->sequences);
+	*keys = (struct site_keys){};
+}
+
 void site_message_done(struct site_message *message)
 {
-	free(message->keys.ids);
-	free(message->keys.sequences);
+	site_keys_done(&message->keys);
 	free(message->verdicts);
 	json_decref(message->body);
 	*message = (struct site_message){};

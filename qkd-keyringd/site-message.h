@@ -107,6 +107,7 @@ struct site_message {
 
 /* -EBADMSG for anything but a well-formed message of a known type; then nothing is owned. */
 int site_message_verify(const json_t *json, struct site_message *ret);
+void site_keys_done(struct site_keys *keys);
 /* Frees what verify() allocated; a message that was filled by hand owns nothing. */
 void site_message_done(struct site_message *message);
 int site_message_build(const struct site_message *message, json_t **ret);

@@ -47,6 +47,7 @@ struct site_peer {
 	json_t *outbox; /* array of messages: the next frame's */
 	size_t outbox_bytes;
 	json_t *full; /* array of such arrays, which leave before it */
+	bool hurries; /* there is something in these that somebody waits for */
 	struct statistic statistics[SITE_PEER_STATISTIC_COUNT_];
 };
 
@@ -94,6 +95,7 @@ static void drop_connection(struct site_peer *peer)
 	json_array_clear(peer->full);
 	json_array_clear(peer->outbox);
 	peer->outbox_bytes = 0;
+	peer->hurries = false;
 }
 
 struct site_peer *site_peer_free(struct site_peer *peer)
@@ -155,8 +157,6 @@ static int outbox_add(struct site_peer *peer, json_t *message, size_t size_bytes
 	if (json_array_append_new(peer->outbox, message) < 0)
 		return -ENOMEM;
 	peer->outbox_bytes += size_bytes;
-	if (json_array_size(peer->outbox) == 1)
-		peer->handler->on_outbox(peer, peer->userdata);
 	return 0;
 }
 
@@ -168,13 +168,25 @@ static int outbox_build(struct site_peer *peer, const struct site_message *messa
 	return r < 0 ? r : outbox_add(peer, json, site_message_size_bytes(message));
 }
 
+void site_peer_hurry(struct site_peer *peer)
+{
+	if (peer->hurries || json_array_size(peer->outbox) == 0)
+		return;
+	peer->hurries = true;
+	peer->handler->on_outbox(peer, peer->userdata);
+}
+
 int site_peer_attach(struct site_peer *peer, struct site_transport *transport,
 		     const struct site_message *hello)
 {
+	int r;
+
 	if (peer->transport)
 		site_peer_lost(peer, "the peer has connected anew");
 	peer->transport = transport;
-	return outbox_build(peer, hello);
+	r = outbox_build(peer, hello);
+	site_peer_hurry(peer);
+	return r;
 }
 
 /* What was asked on the connection before has to be asked again; the size is not kept, and hardly
@@ -191,6 +203,7 @@ static int ask_again(struct site_peer *peer)
 			return r;
 		count(peer, SITE_PEER_STATISTIC_REPEATED, 1);
 	}
+	site_peer_hurry(peer);
 	return 0;
 }
 
@@ -307,6 +320,7 @@ int site_peer_ask(struct site_peer *peer, struct site_request *request,
 	r = outbox_add(peer, json_incref(request->message), site_message_size_bytes(message));
 	if (r < 0)
 		forget_request(peer, request);
+	site_peer_hurry(peer);
 	return r;
 }
 
@@ -321,9 +335,17 @@ void site_request_cancel(struct site_peer *peer, struct site_request *request)
 		forget_request(peer, request);
 }
 
-int site_peer_answer(struct site_peer *peer, const struct site_message *message)
+int site_peer_answer_unhurried(struct site_peer *peer, const struct site_message *message)
 {
 	return peer->greeted ? outbox_build(peer, message) : 0;
+}
+
+int site_peer_answer(struct site_peer *peer, const struct site_message *message)
+{
+	int r = site_peer_answer_unhurried(peer, message);
+
+	site_peer_hurry(peer);
+	return r;
 }
 
 static void send_frame(struct site_peer *peer, json_t *messages, uint64_t position)
@@ -342,6 +364,8 @@ void site_peer_flush(struct site_peer *peer, uint64_t position)
 	json_t *messages;
 	size_t i;
 
+	if (!peer->hurries)
+		return;
 	json_array_foreach (peer->full, i, messages)
 		send_frame(peer, messages, position);
 	if (json_array_size(peer->outbox) > 0)
@@ -349,6 +373,7 @@ void site_peer_flush(struct site_peer *peer, uint64_t position)
 	json_array_clear(peer->full);
 	json_array_clear(peer->outbox);
 	peer->outbox_bytes = 0;
+	peer->hurries = false;
 }
 
 uint64_t site_peer_position(const struct site_peer *peer)

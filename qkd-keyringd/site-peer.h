@@ -88,7 +88,13 @@ void site_request_cancel(struct site_peer *peer, struct site_request *request);
 /* Dropped when there is no connection: the peer asks again on the next one. */
 int site_peer_answer(struct site_peer *peer, const struct site_message *message);
 
-/* Sends what is in the outbox. position: of our issue record, see site_frame_build(). */
+/* The same for an answer that nobody waits for: it leaves with the next message of another kind, or
+ * after site_peer_hurry(). */
+int site_peer_answer_unhurried(struct site_peer *peer, const struct site_message *message);
+void site_peer_hurry(struct site_peer *peer);
+
+/* Sends what is in the outbox, if anything there is in a hurry. position: of our issue record, see
+ * site_frame_build(). */
 void site_peer_flush(struct site_peer *peer, uint64_t position);
 /* The last position that the peer has told on this connection. */
 uint64_t site_peer_position(const struct site_peer *peer);

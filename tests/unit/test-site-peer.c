@@ -121,6 +121,24 @@ Test(site_peer, says_hello_first_and_is_connected_after_the_peers)
 	cr_assert_eq(connected, 1);
 }
 
+Test(site_peer, an_answer_that_nobody_waits_for_leaves_with_the_next_message_or_when_told)
+{
+	struct site_request request = {};
+
+	attach();
+	greet("bob", SITE_PROTOCOL_VERSION);
+	cr_assert_eq(sent_count("hello"), 1);
+	cr_assert_eq(site_peer_answer_unhurried(peer, &states), 0);
+	cr_assert_eq(sent_count("states"), 0);
+	cr_assert_eq(site_peer_ask(peer, &request, &query, answered), 0);
+	cr_assert_eq(sent_count("states"), 1);
+	cr_assert_eq(sent_count("query"), 1);
+	cr_assert_eq(site_peer_answer_unhurried(peer, &states), 0);
+	site_peer_hurry(peer);
+	cr_assert_eq(sent_count("states"), 2);
+	site_request_cancel(peer, &request);
+}
+
 Test(site_peer, asks_what_was_asked_before_the_connection_and_again_on_the_next)
 {
 	struct site_request request = {};
