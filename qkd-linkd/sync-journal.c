@@ -357,7 +357,8 @@ int sync_journal_prepared(struct sync_journal *journal, struct sync_txn *txn)
 		memcpy(disk.ids, txn->keys->ids, ids_bytes);
 		record.public_size += ids_bytes;
 		record.secret_bytes = txn->keys->keys->bytes;
-		record.secret_size = txn->keys->keys->size_bytes;
+		/* A device that gave fewer keys than it was asked for has left room behind them. */
+		record.secret_size = txn->count * txn->keys->key_bytes;
 	}
 	return wal_append(journal->wal, &record, &txn->place);
 }

@@ -113,6 +113,30 @@ Test(sync_journal, what_is_open_comes_back_with_its_keys)
 	cr_assert_eq(back->first, 100u);
 }
 
+Test(sync_journal, fewer_keys_than_the_batch_has_room_for_come_back_as_they_are)
+{
+	static const uint32_t counts[] = {1, 2, 5};
+
+	for (size_t i = 0; i < ELEMENTSOF(counts); i++) {
+		_cleanup_(sync_txn_freep) struct sync_txn *txn = NULL;
+		const struct key_batch *back;
+
+		cr_assert_eq(sync_txn_new(5 + i, &txn), 0);
+		cr_assert_eq(key_batch_new(64, KEY_BYTES, &txn->keys), 0);
+		txn->count = txn->lines = counts[i];
+		txn->keys->count = counts[i];
+		memset(txn->keys->keys->bytes, (int)(0xa0 + i), 64 * KEY_BYTES);
+		cr_assert_eq(sync_journal_prepared(journal, txn), 0);
+		cr_assert_eq(sync_journal_sync(journal), 0);
+		power_cut();
+
+		back = recovered.txns[i]->keys;
+		cr_assert_eq(back->count, counts[i]);
+		cr_assert_eq(back->key_bytes, (size_t)KEY_BYTES);
+		cr_assert_arr_eq(back->keys->bytes, txn->keys->keys->bytes, counts[i] * KEY_BYTES);
+	}
+}
+
 Test(sync_journal, what_was_not_synced_may_be_gone)
 {
 	_cleanup_(sync_txn_freep) struct sync_txn *txn = NULL;
