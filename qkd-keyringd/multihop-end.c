@@ -326,14 +326,15 @@ void multihop_end_combined(struct multihop *multihop, const char *peer, const st
 	multihop_acknowledge(multihop, peer, request, 0);
 	if (r < 0)
 		return;
+	if (message->error || !message->bytes) { /* its XOR may have come before */
+		fail(ending, message->error ? -(int)message->error : -EBADMSG, peer);
+		return;
+	}
 	contribution = add_contribution(ending, peer, message->leg, false);
 	if (!contribution)
 		return;
 	contribution->bytes = TAKE_PTR(message->bytes);
-	if (message->error || !contribution->bytes)
-		fail(ending, message->error ? -(int)message->error : -EBADMSG, peer);
-	else
-		step(ending);
+	step(ending);
 }
 
 static void acknowledge(struct keeping *keeping)

@@ -290,6 +290,19 @@ Test(multihop, a_path_that_a_relay_was_not_told_of_is_refused)
 	assert_hops_agree();
 }
 
+Test(multihop, a_second_relay_that_refuses_is_heard_of_before_the_time_is_up)
+{
+	static const struct path abcd = {4, {"alice", "bob", "carol", "dave"}};
+	struct net_result one = {};
+
+	net_path(&net, 1, "alice", "bob", "carol", "dave", NULL);
+	multihop_forbid(net_site(&net, "carol")->multihop, &abcd);
+	net_ask_label(&net, "alice", "dave", "l", &one);
+	net_run_for(&net, USEC_PER_SEC / 2);
+	cr_assert_geq(count_of("alice", MULTIHOP_STATISTIC_FAILED), 1);
+	cr_assert_eq(net_finish(&net, &one), -ETIMEDOUT);
+}
+
 Test(multihop, a_stock_is_kept_while_the_hops_have_more_than_they_need)
 {
 	net_path(&net, 1, "alice", "bob", "carol", NULL);
