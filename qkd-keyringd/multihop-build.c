@@ -118,8 +118,9 @@ static void fail_build(struct build *build, int result, const char *site)
 	struct multihop *multihop = build->route->multihop;
 
 	multihop_count(multihop, MULTIHOP_STATISTIC_FAILED, 1);
-	/* A hop that is short of keys now is no fault. */
-	if (result != -EBUSY) {
+	/* A hop that is short of keys now is no fault, and a lost connection is one only when it
+	 * does not come back: then the next builds time out. */
+	if (result != -EBUSY && result != -ECONNRESET) {
 		log_failure(build, result, site);
 		blame(build, site, result == -EACCES);
 	}
@@ -529,6 +530,25 @@ uint64_t multihop_build_time_out(struct multihop *multihop, uint64_t now_usec)
 			fail_build(build, -ETIMEDOUT, build->route->peer);
 	}
 	return 0;
+}
+
+static bool waits_for(const struct build *build, const char *site)
+{
+	for (size_t i = 0; i < build->message.leg_count; i++)
+		if (build->legs[i].next && str_equal(build->legs[i].next, site) &&
+		    site_request_is_pending(&build->legs[i].bind))
+			return true;
+	return false;
+}
+
+void multihop_build_lost(struct multihop *multihop, const char *peer)
+{
+	LIST_FOREACH (link, &multihop->building) {
+		struct build *build = LIST_ENTRY(link, struct build, link);
+
+		if (waits_for(build, peer))
+			fail_build(build, -ECONNRESET, peer);
+	}
 }
 
 void multihop_build_free_all(struct multihop *multihop)

@@ -89,6 +89,12 @@ void multihop_xor(struct secret *a, const struct secret *b);
 void multihop_build_pump(struct route *route);
 void multihop_build_check(struct route *route);
 void multihop_build_read(struct multihop *multihop);
+/*
+ * The connection is lost. A binding that has no answer is not told again on the next one: in a
+ * power cut its receiver may have forgotten that it had taken the keys, and answer once more with
+ * them.
+ */
+void multihop_build_lost(struct multihop *multihop, const char *peer);
 uint64_t multihop_build_time_out(struct multihop *multihop, uint64_t now_usec);
 void multihop_build_free_all(struct multihop *multihop);
 void multihop_build_free_route(struct route *route);
@@ -98,6 +104,7 @@ void multihop_relay_bind(struct multihop *multihop, const char *peer, const stru
 			 struct path_message *message);
 void multihop_relay_combine(struct multihop *multihop);
 void multihop_relay_arrived(struct multihop *multihop);
+void multihop_relay_lost(struct multihop *multihop, const char *peer); /* as for a build */
 uint64_t multihop_relay_time_out(struct multihop *multihop, uint64_t now_usec);
 void multihop_relay_free_all(struct multihop *multihop);
 

@@ -269,6 +269,18 @@ void multihop_relay_arrived(struct multihop *multihop)
 		step(LIST_ENTRY(link, struct relay, link));
 }
 
+void multihop_relay_lost(struct multihop *multihop, const char *peer)
+{
+	LIST_FOREACH (link, &multihop->relaying) {
+		struct relay *relay = LIST_ENTRY(link, struct relay, link);
+
+		if (!str_equal(relay->right, peer) || !site_request_is_pending(&relay->ask))
+			continue;
+		issuer_path_cancel(multihop->issuer, peer, &relay->ask);
+		fail(relay, -ECONNRESET);
+	}
+}
+
 uint64_t multihop_relay_time_out(struct multihop *multihop, uint64_t now_usec)
 {
 	LIST_FOREACH (link, &multihop->relaying) {

@@ -301,8 +301,12 @@ static void on_connection(const char *peer, bool connected, void *userdata)
 
 	if (connected && route)
 		multihop_build_check(route);
-	if (connected)
+	if (connected) {
 		multihop_pump_soon(multihop);
+		return;
+	}
+	multihop_build_lost(multihop, peer);
+	multihop_relay_lost(multihop, peer);
 }
 
 static void on_arrived(const char *peer, void *userdata)
