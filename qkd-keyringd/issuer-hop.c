@@ -124,7 +124,7 @@ int issuer_hop_choose(struct issuer *issuer, const char *peer, uint32_t bits, si
 	if (!reservations)
 		return -ENOMEM;
 	count = choose(store, bits, min, max, reservations);
-	issuer_supply_run_ahead(store);
+	issuer_supply_cover(store, min);
 	if (count == 0)
 		return -EAGAIN;
 	issuer_store_changed(store);

@@ -143,10 +143,15 @@ static void run_ahead(struct issuer_directory *directory, size_t parts)
 	ask_ahead(directory, MIN(below, next));
 }
 
-void issuer_supply_run_ahead(struct issuer_store *store)
+void issuer_supply_cover(struct issuer_store *store, size_t count)
 {
 	for (size_t i = 0; i < store->directory_count; i++)
-		run_ahead(store->directories[i], 1);
+		run_ahead(store->directories[i], count);
+}
+
+void issuer_supply_run_ahead(struct issuer_store *store)
+{
+	issuer_supply_cover(store, 1);
 }
 
 void issuer_supply_wait(struct issuer_store *store, struct supply_waiter *waiter, uint32_t bits)

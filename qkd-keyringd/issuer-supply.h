@@ -33,5 +33,7 @@ void issuer_supply_wait(struct issuer_store *store, struct supply_waiter *waiter
 void issuer_supply_wake(struct issuer_store *store);
 /* Renews the marks that run ahead, where half of what they cover is used up. */
 void issuer_supply_run_ahead(struct issuer_store *store);
+/* Likewise, and where they cover fewer than so many: what is taken together may find holes. */
+void issuer_supply_cover(struct issuer_store *store, size_t count);
 /* Whether there are, or can be, keys of this size: a multiple of 8 bits, 64..4096. */
 bool issuer_supply_has_size(const struct issuer_store *store, uint32_t bits);

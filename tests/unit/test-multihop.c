@@ -5,6 +5,7 @@
 #include <criterion/criterion.h>
 
 #include "common/encoding.h"
+#include "qkd-keyringd/issuer-private.h"
 #include "tests/unit/support/issuer-net.h"
 
 static const char *const names[] = {"alice", "bob", "carol", "dave", "erin"};
@@ -368,6 +369,19 @@ Test(multihop, weights_share_keys_out)
 	cr_assert_eq(multihop_path_status(net_site(&net, "alice")->multihop, &other, &two), 0);
 	cr_assert_eq(one.built, 30);
 	cr_assert_eq(two.built, 10);
+}
+
+/* As after a kill -9 with marks on their way: the mark that runs ahead is far above the first key,
+ * which is alone. */
+Test(multihop, a_single_key_below_the_mark_that_runs_ahead_keeps_no_build_waiting)
+{
+	struct issuer_store *store;
+
+	store = issuer_find_store(net_site(&net, "alice")->issuer, "bob");
+	for (uint64_t i = 2; i < store->directories[0]->ahead; i += 2)
+		store_set_state(store->store, (struct store_place){0, i}, STORE_KEY_DESTROYED);
+	net_path(&net, 1, "alice", "bob", "carol", NULL);
+	assert_label_is_the_same("alice", "carol", "l");
 }
 
 /* All values of a key's size that a site has had: in frames to or from it, and of its hops. */
