@@ -4,7 +4,7 @@
 import json
 import re
 
-from . import LabError, UsageError
+from . import UsageError
 
 SITE_RE = re.compile(r"[a-z0-9][a-z0-9.]{0,31}\Z")
 KINDS = ("sim", "sim-raw", "etsi014")

@@ -12,7 +12,7 @@ import socket
 import subprocess
 import time
 
-from harness import Failed, check  # noqa: F401
+from harness import check
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 BUILD = os.path.abspath(os.environ.get("QKD_BUILD", f"{TOP}/build"))
