@@ -19,6 +19,8 @@ struct contribution {
 	char site[NAME_MAX_CHARS + 1];
 	struct secret *bytes;  /* NULL: its keys have not arrived */
 	struct site_keys keys; /* the last hop's, until then */
+	struct uuid request;   /* its binding, answered when they are taken */
+	bool owes;
 };
 
 struct ending {
@@ -53,11 +55,24 @@ static void free_contribution(struct contribution *contribution)
 	free(contribution);
 }
 
+/* Whoever has bound keys that were not taken tells that they are over. */
+static void answer_bind(struct ending *ending, struct contribution *contribution, int r)
+{
+	if (contribution->owes)
+		multihop_acknowledge(ending->multihop, contribution->site, &contribution->request,
+				     r);
+	contribution->owes = false;
+}
+
 static void drop_contributions(struct ending *ending)
 {
-	while (!list_is_empty(&ending->contributions))
-		free_contribution(
-			LIST_ENTRY(ending->contributions.next, struct contribution, link));
+	while (!list_is_empty(&ending->contributions)) {
+		struct contribution *contribution =
+			LIST_ENTRY(ending->contributions.next, struct contribution, link);
+
+		answer_bind(ending, contribution, -ESTALE);
+		free_contribution(contribution);
+	}
 }
 
 static void free_ending(struct ending *ending)
@@ -287,33 +302,39 @@ static int take(struct ending *ending, struct contribution *contribution)
 			       &contribution->bytes);
 }
 
-static int take_bind(struct ending *ending, const char *peer, struct path_message *message)
+/* 0 while they have not arrived, too. */
+static int take_bound(struct ending *ending, struct contribution *contribution)
 {
-	struct contribution *contribution = add_contribution(ending, peer, message->leg, true);
-	int r;
+	int r = take(ending, contribution);
 
-	if (!contribution)
-		return 0; /* asked again, or over: its deadline tells */
-	contribution->keys = message->keys;
-	message->keys = (struct site_keys){};
-	r = take(ending, contribution);
-	return r == -EAGAIN ? 0 : r;
+	if (r == -EAGAIN)
+		return 0;
+	answer_bind(ending, contribution, r);
+	return r;
 }
 
 void multihop_end_bind(struct multihop *multihop, const char *peer, const struct uuid *request,
 		       struct path_message *message)
 {
+	struct contribution *contribution = NULL;
 	struct ending *ending;
 	int r = find_or_add(multihop, &message->build, &ending);
 
-	if (r >= 0) {
-		r = take_bind(ending, peer, message);
-		if (r < 0)
-			fail(ending, r, peer);
-		else
-			step(ending);
+	if (r >= 0)
+		contribution = add_contribution(ending, peer, message->leg, true);
+	if (!contribution) { /* it is over: who has bound the keys tells that they are, too */
+		multihop_acknowledge(multihop, peer, request, r < 0 ? r : -ESTALE);
+		return;
 	}
-	multihop_acknowledge(multihop, peer, request, r);
+	contribution->keys = message->keys;
+	message->keys = (struct site_keys){};
+	contribution->request = *request;
+	contribution->owes = true;
+	r = take_bound(ending, contribution);
+	if (r < 0)
+		fail(ending, r, peer);
+	else
+		step(ending);
 }
 
 void multihop_end_combined(struct multihop *multihop, const char *peer, const struct uuid *request,
@@ -421,9 +442,9 @@ static void arrived(struct ending *ending)
 {
 	LIST_FOREACH (link, &ending->contributions) {
 		struct contribution *contribution = LIST_ENTRY(link, struct contribution, link);
-		int r = contribution->bytes ? 0 : take(ending, contribution);
+		int r = contribution->bytes ? 0 : take_bound(ending, contribution);
 
-		if (r < 0 && r != -EAGAIN) {
+		if (r < 0) {
 			fail(ending, r, contribution->site);
 			return;
 		}

@@ -19,6 +19,8 @@ struct relay {
 	struct supply_waiter supply; /* for keys of our own to the right */
 	struct site_request ask, combined;
 	struct list combining; /* the XOR is still to be made */
+	struct uuid request;   /* the left neighbour's binding */
+	bool owes;             /* its answer */
 	bool asked, bound, done;
 	uint64_t deadline_usec;
 };
@@ -73,11 +75,20 @@ static void tell_end(struct relay *relay, int error, struct secret *bytes)
 	(void)multihop_ask(relay->multihop, relay->end, &relay->combined, &message, combined);
 }
 
+/* Not before its keys are taken, or are not to be: then they are not forgotten at one site only. */
+static void answer_left(struct relay *relay, int r)
+{
+	if (relay->owes)
+		multihop_acknowledge(relay->multihop, relay->left, &relay->request, r);
+	relay->owes = false;
+}
+
 static void fail(struct relay *relay, int error)
 {
 	if (relay->done)
 		return;
 	relay->done = true;
+	answer_left(relay, error);
 	list_remove(&relay->supply.link);
 	list_remove(&relay->combining);
 	tell_end(relay, error, NULL);
@@ -137,6 +148,7 @@ static int combine(struct relay *relay)
 	_cleanup_(secret_freep) struct secret *left = NULL, *right = NULL;
 	int r = issuer_hop_take(issuer, relay->left, &relay->bind.keys, &left);
 
+	answer_left(relay, r);
 	if (r >= 0)
 		r = issuer_hop_read(issuer, relay->right, &relay->right_keys, relay->bind.bits,
 				    &right);
@@ -257,9 +269,13 @@ void multihop_relay_bind(struct multihop *multihop, const char *peer, const stru
 		return;
 	}
 	r = new_relay(multihop, message, &relay);
-	if (r >= 0)
-		step(relay);
-	multihop_acknowledge(multihop, peer, request, r);
+	if (r < 0) {
+		multihop_acknowledge(multihop, peer, request, r);
+		return;
+	}
+	relay->request = *request;
+	relay->owes = true;
+	step(relay);
 	multihop_tick_soon(multihop);
 }
 
