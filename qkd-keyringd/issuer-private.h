@@ -51,6 +51,7 @@ struct issuer_directory {
 	struct path_keyfile *writer; /* NULL: nothing is appended */
 	uint64_t settled;            /* what we have built below is on the peer's disk */
 	bool stale;                  /* nothing is built here any more */
+	bool over, removed;          /* all of it is erased; the record does without it */
 
 	uint64_t *destroyed; /* sequence numbers of which the peer is still to be told */
 	size_t destroyed_count;
@@ -288,6 +289,10 @@ bool issuer_path_is_settled(const struct issuer_store *store, struct store_place
  * has been opened */
 void issuer_retire_older(struct issuer_store *store);
 void issuer_retire(struct issuer_directory *directory);
+/* Of keys over paths: finds what is over, so that a record written now says nothing of it; then its
+ * directory is removed. True: there is something. */
+bool issuer_retire_find_over(struct issuer *issuer);
+void issuer_retire_remove_over(struct issuer *issuer);
 
 /* issuer-replay.c: the record read at start, and compacted */
 int issuer_replay(struct issuer *issuer);

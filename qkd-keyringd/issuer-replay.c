@@ -434,6 +434,8 @@ static int snapshot_directory(struct snapshot *snapshot)
 	struct issue_record_retire retire = {ahead.store, ahead.generation};
 	int r = 0;
 
+	if (directory->over)
+		return 0;
 	if (ahead.below > 0)
 		r = issue_log_ahead(snapshot->log, &ahead);
 	if (r >= 0 && directory->retired)
@@ -491,10 +493,14 @@ void issuer_replay_compact(struct issuer *issuer)
 	int r;
 
 	/* Entries about directories that are not here at present must outlive their absence. */
-	if (issuer->foreign_entries || issuer->failed || !issue_log_is_overgrown(issuer->log))
+	if (issuer->foreign_entries || issuer->failed)
+		return;
+	if (!issuer_retire_find_over(issuer) && !issue_log_is_overgrown(issuer->log))
 		return;
 	r = issuer_loop_flush(issuer);
 	if (r >= 0)
 		r = issue_log_rewrite(issuer->log, write_snapshot, issuer);
 	issuer_check_log(issuer, r);
+	if (r >= 0)
+		issuer_retire_remove_over(issuer);
 }

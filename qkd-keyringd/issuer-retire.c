@@ -7,10 +7,15 @@
  * because its linkd begins the same generation, so there is nothing to negotiate.
  *
  * One record stands for all keys of a generation; their lines are erased as others are.
+ *
+ * The directories of links are linkd's. Those of keys over paths are ours: one that is not the
+ * newest of its builder, and whose lines are all erased here, is removed. First the record is
+ * written anew without it, or its entries would wait for a directory that never comes back.
  */
 
 #include "common/events.h"
 #include "qkd-keyringd/issuer-private.h"
+#include "qkd-keyringd/path-keyfile.h"
 
 static bool is_older(const struct issuer_directory *directory, const struct issuer_directory *than)
 {
@@ -82,4 +87,54 @@ void issuer_retire_older(struct issuer_store *store)
 	for (size_t i = 0; i < store->directory_count; i++)
 		if (has_newer(store->directories[i]))
 			issuer_retire(store->directories[i]);
+}
+
+static int is_erased(const struct store_line *line, void *userdata)
+{
+	return line->erased ? 0 : -EBUSY;
+}
+
+/* Nobody here or there has to be told anything of it either. */
+static bool is_over(const struct issuer_directory *directory)
+{
+	const struct issuer_store *store = directory->store;
+
+	return !directory->over && directory->retired &&
+	       keyfile_store_builder(&directory->on_disk.store) && has_newer(directory) &&
+	       directory->destroyed_count == 0 && list_is_empty(&store->told) &&
+	       store_foreach(store->store, directory->index, is_erased, NULL) >= 0;
+}
+
+bool issuer_retire_find_over(struct issuer *issuer)
+{
+	bool found = false;
+
+	for (size_t i = 0; i < issuer->store_count; i++)
+		for (size_t j = 0; j < issuer->stores[i]->directory_count; j++) {
+			struct issuer_directory *directory = issuer->stores[i]->directories[j];
+
+			if (!is_over(directory))
+				continue;
+			directory->over = found = true;
+			directory->writer = path_keyfile_free(directory->writer);
+		}
+	return found;
+}
+
+void issuer_retire_remove_over(struct issuer *issuer)
+{
+	for (size_t i = 0; i < issuer->store_count; i++)
+		for (size_t j = 0; j < issuer->stores[i]->directory_count; j++) {
+			struct issuer_directory *directory = issuer->stores[i]->directories[j];
+			int r;
+
+			if (!directory->over || directory->removed)
+				continue;
+			directory->removed = true;
+			r = path_keyfile_remove(issuer->keys, directory->on_disk.name);
+			if (r < 0)
+				log_warning("key directory %s, of which nothing is left, cannot be "
+					    "removed: %s",
+					    directory->on_disk.name, strerror(-r));
+		}
 }

@@ -33,6 +33,7 @@ static void acknowledged(struct site_request *request, const struct site_message
 	issuer_check_log(issuer, issue_log_list_done(issuer->log, &told->entry->request));
 	issuer_loop_flush_soon(issuer);
 	free_told(told);
+	issuer_loop_chores(issuer); /* a generation may be over now */
 }
 
 static int ask(struct told_list *told)

@@ -40,6 +40,50 @@ int path_keyfile_make(struct storage *keys, const char *directory,
 	return r < 0 ? r : keyfile_store_write(keys, directory, store);
 }
 
+struct entry {
+	char name[KEYFILE_NAME_MAX];
+};
+
+/* Stops at the first that is not the last to go. */
+static int find_entry(const char *name, void *userdata)
+{
+	struct entry *entry = userdata;
+
+	if (*name == '.' || str_equal(name, KEYFILE_STORE_FILE))
+		return 0;
+	snprintf(entry->name, sizeof(entry->name), "%s", name);
+	return 1;
+}
+
+static int remove_entry(struct storage *keys, const char *directory, const char *name)
+{
+	char path[2 * KEYFILE_NAME_MAX];
+	int r;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, name);
+	r = keys->ops->remove(keys, path);
+	return r == -ENOENT ? 0 : r;
+}
+
+int path_keyfile_remove(struct storage *keys, const char *directory)
+{
+	struct entry entry;
+	int r;
+
+	while ((r = keys->ops->list(keys, directory, find_entry, &entry)) > 0) {
+		r = remove_entry(keys, directory, entry.name);
+		if (r < 0)
+			return r;
+	}
+	if (r >= 0)
+		r = remove_entry(keys, directory, KEYFILE_STORE_FILE);
+	if (r >= 0)
+		r = keys->ops->remove(keys, directory);
+	if (r >= 0)
+		r = keys->ops->sync_directory(keys, ".");
+	return r == -ENOENT ? 0 : r;
+}
+
 int path_keyfile_new(struct storage *keys, const char *directory, const struct keyfile_store *store,
 		     struct path_keyfile **ret)
 {

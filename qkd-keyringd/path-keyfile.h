@@ -15,6 +15,8 @@ int path_keyfile_name(const struct keyfile_store *store, char ret_name[static KE
 /* Makes the directory and its store file where they are absent; durable. */
 int path_keyfile_make(struct storage *keys, const char *directory,
 		      const struct keyfile_store *store);
+/* With all that is in it; what says whose it was goes last. Not there: 0. */
+int path_keyfile_remove(struct storage *keys, const char *directory);
 /* keys and store are borrowed. */
 int path_keyfile_new(struct storage *keys, const char *directory, const struct keyfile_store *store,
 		     struct path_keyfile **ret);

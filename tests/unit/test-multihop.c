@@ -277,6 +277,61 @@ Test(multihop, the_other_end_loses_its_power)
 	kill_an_end("carol", MEMORY_CRASH_LOSE);
 }
 
+static int count_built_by_alice(const char *name, void *userdata)
+{
+	*(unsigned *)userdata += strstr(name, "@alice~") != NULL;
+	return 0;
+}
+
+static unsigned directories_of(const char *site)
+{
+	struct storage *keys = memory_storage_storage(net_site(&net, site)->keys);
+	unsigned count = 0;
+
+	cr_assert_eq(keys->ops->list(keys, ".", count_built_by_alice, &count), 0);
+	return count;
+}
+
+/* Uses up what is left of what alice has built. */
+static void use_all(void)
+{
+	while (net_status(&net, "alice", "carol").available_own > 0) {
+		struct net_result new = {}, here = {}, there = {};
+
+		net_ask_new(&net, "alice", "carol", &new);
+		cr_assert_eq(net_finish(&net, &new), 0);
+		net_ask_id(&net, "alice", "carol", &new.id, &here);
+		net_ask_id(&net, "carol", "alice", &new.id, &there);
+		cr_assert_eq(net_finish(&net, &here), 0);
+		cr_assert_eq(net_finish(&net, &there), 0);
+	}
+}
+
+Test(multihop, a_generation_of_which_nothing_is_left_is_removed_at_both_ends)
+{
+	net_path(&net, 1, "alice", "bob", "carol", NULL);
+	multihop_set(net_site(&net, "carol")->multihop, "alice", NULL);
+	assert_label_is_the_same("alice", "carol", "before");
+	net_run_for(&net, 200 * USEC_PER_MSEC); /* that it was delivered is on disk */
+	net_restart_site(&net, "alice", MEMORY_CRASH_LOSE);
+	use_path_again("alice");
+	net_run_for(&net, 50 * USEC_PER_MSEC);
+	assert_label_is_the_same("alice", "carol", "after");
+	use_all();
+	net_run_for(&net, 500 * USEC_PER_MSEC);
+	cr_assert_eq(directories_of("alice"), 1);
+	cr_assert_eq(directories_of("carol"), 1);
+	/* The record does not wait for it. */
+	net_restart_site(&net, "alice", MEMORY_CRASH_PROCESS);
+	net_restart_site(&net, "carol", MEMORY_CRASH_PROCESS);
+	cr_assert_not(net_site(&net, "alice")->issuer->foreign_entries);
+	cr_assert_not(net_site(&net, "carol")->issuer->foreign_entries);
+	use_path_again("alice");
+	cr_assert(multihop_allow(net_site(&net, "carol")->multihop, &abc) >= 0);
+	net_run_for(&net, 50 * USEC_PER_MSEC);
+	assert_label_is_the_same("alice", "carol", "again");
+}
+
 Test(multihop, a_path_that_a_relay_was_not_told_of_is_refused)
 {
 	struct net_result one = {};

@@ -77,6 +77,24 @@ Test(path_keyfile, a_directory_is_named_so_that_it_cannot_be_a_links)
 	cr_assert_null(keyfile_store_builder(&store));
 }
 
+static int refuse(const char *entry, void *userdata)
+{
+	return str_equal(entry, name) ? -EEXIST : 0;
+}
+
+Test(path_keyfile, a_directory_is_removed_with_all_its_files_also_at_the_second_try)
+{
+	append(0, 3);
+	for (uint64_t n = 0; n < 4; n++) {
+		memory_storage_fail_at(memory, n, -EIO);
+		(void)path_keyfile_remove(keys, name);
+	}
+	memory_storage_power_on(memory);
+	cr_assert_eq(path_keyfile_remove(keys, name), 0);
+	cr_assert_eq(keys->ops->list(keys, ".", refuse, NULL), 0);
+	cr_assert_eq(path_keyfile_remove(keys, name), 0);
+}
+
 Test(path_keyfile, lines_are_read_as_a_links_are_also_across_files)
 {
 	struct store_directory directory;
