@@ -125,12 +125,19 @@ $(B)/tests/bench/%: $(B)/tests/bench/%.o $(LIBS) $(B)/libsupport.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $< $(GROUP) $(LDLIBS)
 
+# The daemon itself, but for a call that the test's file answers.
+$(B)/tests/integration/lying-keyringd: $(B)/tests/integration/lying-keyringd.o $(B)/qkd-keyringd/main.o \
+				       $(B)/libkeyringd.a $(B)/libcommon.a
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -Wl,--wrap=path_message_build -o $@ $^ $(LDLIBS)
+
 $(B)/tests/integration/%: $(B)/tests/integration/%.o $(B)/libcommon.a
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(QKD_LDFLAGS) -o $@ $^ $(LDLIBS)
 
-# Real code in a simulated world, explored from seeds; issuer-* bring their own event loop.
+# Real code in a simulated world, explored from seeds; issuer-fake-loop.c stands for sd-event.
 $(B)/tests/explore/explore-issuer: $(call objects,$(wildcard tests/explore/issuer-*.c))
+$(B)/tests/explore/explore-relay: $(call objects,$(wildcard tests/explore/relay-*.c) tests/explore/issuer-fake-loop.c)
 $(B)/tests/explore/explore-%: $(B)/tests/explore/main-%.o $(B)/libcommon.a $(B)/libdrivers.a \
 			      $(B)/liblinkd.a $(B)/libkeyringd.a $(B)/libsupport.a
 	$(call say,LD,$@)

@@ -2,9 +2,9 @@
 #pragma once
 
 /*
- * An event loop on simulated time in place of sd-event's, for explore-issuer alone: the program
- * defines the functions of sd-event, clock_gettime() and getrandom() that the issuer calls, so that
- * a run follows from its seed and costs no system call.
+ * An event loop on simulated time in place of sd-event's, for explore-issuer and explore-relay:
+ * they define the functions of sd-event, clock_gettime() and getrandom() that the issuer calls, so
+ * that a run follows from its seed and costs no system call.
  */
 
 #include <systemd/sd-event.h>
