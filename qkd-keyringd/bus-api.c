@@ -183,6 +183,20 @@ static int method_get_connected_sites(sd_bus_message *m, void *userdata, sd_bus_
 	return path_bus_connected_sites(api->issuer, m);
 }
 
+static int ping_site(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return site_pings_bus(api->pings, m);
+}
+
+static int method_ping_site(sd_bus_message *m, void *userdata, sd_bus_error *error)
+{
+	struct bus_api *api = userdata;
+
+	return bus_authority_run(api->authority, m, BUS_ACTION_LINKS, ping_site, api);
+}
+
 static int get_site(sd_bus *bus, const char *path, const char *interface, const char *property,
 		    sd_bus_message *reply, void *userdata, sd_bus_error *error)
 {
@@ -239,6 +253,8 @@ static const sd_bus_vtable keyring_vtable[] = {
 				method_list_paths, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("GetConnectedSites", SD_BUS_NO_ARGS, SD_BUS_RESULT("as", sites),
 				method_get_connected_sites, SD_BUS_VTABLE_UNPRIVILEGED),
+	SD_BUS_METHOD_WITH_ARGS("PingSite", SD_BUS_ARGS("s", site), SD_BUS_RESULT("t", usec),
+				method_ping_site, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("SetParameter", SD_BUS_ARGS("s", name, "s", value),
 				SD_BUS_NO_RESULT, method_set_parameter, SD_BUS_VTABLE_UNPRIVILEGED),
 	SD_BUS_METHOD_WITH_ARGS("ListParameters", SD_BUS_NO_ARGS,

@@ -15,6 +15,7 @@
 #include "device-command.h"
 #include "keyringd-links.h"
 #include "path-manager.h"
+#include "site-ping.h"
 
 #define BUS_API_NAME         "org.qkd.Keyring1"
 #define BUS_API_INTERFACE    "org.qkd.Keyring1"
@@ -40,6 +41,7 @@ struct bus_api {
 	struct statistics_bus *statistics; /* or NULL; borrowed */
 	struct multihop *multihop;         /* borrowed, with the next */
 	struct path_manager *paths;        /* NULL before it is there */
+	struct site_pings *pings;          /* borrowed */
 	struct keyringd_links *links;      /* NULL while there is no bus with linkd on it */
 	struct bus_api_store stores[ISSUE_MAX_PEERS];
 };

@@ -247,7 +247,7 @@ static int open_paths(struct keyringd *k)
 		return log_failure(r, "keyringd/paths");
 	k->api.multihop = k->multihop;
 	k->api.paths = k->paths;
-	return 0;
+	return site_pings_new(k->event, k->issuer, &k->api.pings);
 }
 
 static int open_upcalls(struct keyringd *k, const char *name, struct upcall_server **ret)
@@ -507,6 +507,7 @@ struct keyringd *keyringd_free(struct keyringd *k)
 	upcall_server_free(k->unqualified_upcalls);
 	k->notify = keyringd_notify_free(k->notify);
 	path_manager_free(k->paths);
+	site_pings_free(k->api.pings);
 	keyringd_direct_bus_free(k->direct_bus);
 	bus_connection_free(k->bus);
 	devices_free(k->api.devices);

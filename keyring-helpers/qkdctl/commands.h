@@ -16,6 +16,7 @@ int command_path_start(struct ctl *ctl);
 int command_path_stop(struct ctl *ctl);
 int command_path_set(struct ctl *ctl);
 int command_path_list(struct ctl *ctl);
+int command_ping(struct ctl *ctl);
 int command_device_list(struct ctl *ctl);
 int command_device_add(struct ctl *ctl);
 int command_device_remove(struct ctl *ctl);

@@ -33,7 +33,7 @@ _qkdctl() {
 	if [ -z "$words" ]; then
 		_qkdctl_command
 		case "${command[*]}" in
-		"") words="status monitor log key link path set device graph stats --version" ;;
+		"") words="status monitor log key link path ping set device graph stats --version" ;;
 		key) words="new get" ;;
 		"key new"*) words="$(_qkdctl_names peer status) --bits --reveal" ;;
 		"key get"*) words="$(_qkdctl_names peer status) --reveal" ;;
@@ -45,6 +45,7 @@ _qkdctl() {
 		"path start"*) words="$(_qkdctl_names peer status) $(_qkdctl_names site status) --weight --stock --paths" ;;
 		"path stop"*) words="$(_qkdctl_names peer status) $(_qkdctl_names site status)" ;;
 		"path set") words=$(_qkdctl_names peer status) ;;
+		ping) words=$(_qkdctl_names peer status) ;;
 		set) words=$(_qkdctl_names parameter set) ;;
 		device) words="list add remove" ;;
 		"device add "*) words="peer= device= listen= peer_address= keys_per_transaction= consumer=" ;;

@@ -60,7 +60,7 @@ _qkdctl() {
 		'--json[print one JSON document]' '--help[tell about it]')
 	local -a commands=('status:this site, and what is wrong' 'monitor:the same, again and again'
 		'log:the journal' 'key:have keys' 'link:start, stop, change links'
-		'path:keys over several nodes'
+		'path:keys over several nodes' 'ping:how long a request to a site takes'
 		'set:settings of qkd-keyringd' 'device:devices' 'graph:the network'
 		'stats:what is counted')
 	_arguments -C '--version[print the version]' $common '1: :->command' '*:: :->rest'
@@ -72,6 +72,7 @@ _qkdctl() {
 		monitor) _arguments '--interval[how often]:seconds:' $common ;;
 		log) _arguments '1:link:_qkdctl_names link status' '--follow[go on]' \
 			'--key[of this key]:id:' '--explain[say what entries mean]' $common ;;
+		ping) _arguments '1:site:_qkdctl_names peer status' $common ;;
 		set) _arguments '1:parameter:_qkdctl_names parameter set' '2:value:' $common ;;
 		graph) _arguments '--svg[draw it]' $common ;;
 		stats) _arguments "*--filter[show only]:name:($nodes)" "*--exclude[do not show]:name:($nodes)" \

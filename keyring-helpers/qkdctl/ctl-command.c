@@ -54,6 +54,8 @@ const struct ctl_command ctl_commands[] = {
 	 "which of the started paths give keys with a site", command_path_set},
 	{"path", "list", "", 0, 0, 0, CTL_NEEDS_KEYRINGD, "the paths that this site is part of",
 	 command_path_list},
+	{"ping", NULL, "PEER", 1, 1, 0, CTL_NEEDS_KEYRINGD, "how long a request to a site takes",
+	 command_ping},
 	{"device", "list", "", 0, 0, 0, CTL_NEEDS_BUS, "the devices of this site's links",
 	 command_device_list},
 	{"device", "add", "LINK SETTING=VALUE...", 2, CTL_SETTINGS_MAX + 1, 0, CTL_NEEDS_KEYRINGD,

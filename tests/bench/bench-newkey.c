@@ -3,9 +3,11 @@
  * Measures GetNewKey through the bus against the two round trips that it cannot do without: an
  * empty D-Bus call to the same daemon through the same bus, and an empty message over TLS 1.3 with
  * the sites' certificates between the same two network namespaces, by bare OpenSSL. All three in
- * turn, so that whatever else the machine does meets them alike. Over a path of several hops the
- * floor has as many round trips, one after the other. Run by tests/bench/bench-newkey and
- * bench-multihop.
+ * turn, so that whatever else the machine does meets them alike.
+ *
+ * Over a path of several hops the floor has as many round trips, one after the other, of the
+ * smallest request (PingSite) over the connection of two neighbours. Run by
+ * tests/bench/bench-newkey and bench-multihop.
  */
 
 #include <arpa/inet.h>
@@ -115,16 +117,31 @@ static SSL *connect_to(char **words)
 	return ssl;
 }
 
-static double time_round_trips(SSL *ssl, unsigned count)
+static double time_round_trip(SSL *ssl)
 {
 	char frame[FRAME_BYTES] = {0, 0, 0, 2, '{', '}'};
 	double start = now_usec();
 
-	for (unsigned i = 0; i < count; i++)
-		if (SSL_write(ssl, frame, sizeof(frame)) != FRAME_BYTES ||
-		    SSL_read(ssl, frame, sizeof(frame)) != FRAME_BYTES)
-			fail("round trip", "connection lost");
+	if (SSL_write(ssl, frame, sizeof(frame)) != FRAME_BYTES ||
+	    SSL_read(ssl, frame, sizeof(frame)) != FRAME_BYTES)
+		fail("round trip", "connection lost");
 	return now_usec() - start;
+}
+
+/* Without the call of this process to its daemon. */
+static double time_ping(sd_bus *bus, const char *peer)
+{
+	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
+	_cleanup_(sd_bus_error_free) sd_bus_error error = SD_BUS_ERROR_NULL;
+	uint64_t usec = 0;
+	int r = sd_bus_call_method(bus, "org.qkd.Keyring1", "/org/qkd/Keyring1", "org.qkd.Keyring1",
+				   "PingSite", &error, &reply, "s", peer);
+
+	if (r >= 0)
+		r = sd_bus_message_read(reply, "t", &usec);
+	if (r < 0)
+		fail("PingSite", error.message ? error.message : strerror(-r));
+	return (double)usec;
 }
 
 static double time_empty_call(sd_bus *bus)
@@ -170,8 +187,13 @@ static int compare(const void *a, const void *b)
 static void print_line(const char *name, double value, double call, double trip, const char *note)
 {
 	printf("{\"bench\":\"%s\",\"value\":%.1f,\"unit\":\"us\",\"floor\":%.1f,\"ratio\":%.2f,"
-	       "\"note\":\"%s; floor: empty D-Bus call %.1f us + empty TLS round trip %.1f us\"}\n",
+	       "\"note\":\"%s; floor: empty D-Bus call %.1f us + empty round trips %.1f us\"}\n",
 	       name, value, call + trip, value / (call + trip), note, call, trip);
+}
+
+static void sort(double *values, unsigned count)
+{
+	qsort(values, count, sizeof(*values), compare);
 }
 
 static void report_path(double *keys, double *calls, double *trips, unsigned count, unsigned hops)
@@ -186,58 +208,81 @@ static void report_path(double *keys, double *calls, double *trips, unsigned cou
 	print_line(name, keys[p99], calls[p99], trips[p99], "the same, 99th percentile");
 }
 
-static void report(double *keys, double *calls, double *trips, unsigned count, unsigned hops)
+static void report_link(double *keys, double *calls, double *trips, unsigned count)
 {
 	unsigned median = count / 2, p99 = (count * 99 + 99) / 100 - 1;
 
-	qsort(keys, count, sizeof(*keys), compare);
-	qsort(calls, count, sizeof(*calls), compare);
-	qsort(trips, count, sizeof(*trips), compare);
-	if (hops > 0) {
-		report_path(keys, calls, trips, count, hops);
-		return;
-	}
 	print_line("newkey", keys[median], calls[median], trips[median],
 		   "GetNewKey through the bus, median");
 	print_line("newkey-p99", keys[p99], calls[p99], trips[p99], "the same, 99th percentile");
 }
 
-/* run COUNT PEER HOST PORT DIRECTORY SITE [HOPS] */
-static int run(char **words)
+/* Where empty round trips go: over bare TLS, or (hops > 0) to a neighbour's daemon. */
+struct floor {
+	SSL *ssl;
+	const char *neighbour;
+	unsigned hops;
+};
+
+static double time_trips(sd_bus *bus, const struct floor *floor)
+{
+	double sum = 0;
+
+	if (floor->hops == 0)
+		return time_round_trip(floor->ssl);
+	for (unsigned i = 0; i < floor->hops; i++)
+		sum += time_ping(bus, floor->neighbour);
+	return sum;
+}
+
+static int run(unsigned count, const char *peer, const struct floor *floor)
 {
 	static double keys[MAX_COUNT], calls[MAX_COUNT], trips[MAX_COUNT];
 	static sd_bus_message *replies[WARM_UP + MAX_COUNT];
-	unsigned count = (unsigned)strtoul(words[0], NULL, 10);
-	unsigned hops = words[6] ? (unsigned)strtoul(words[6], NULL, 10) : 0;
-	SSL *ssl = connect_to(words + 2);
 	sd_bus *bus;
 	int r = sd_bus_open_system(&bus);
 
 	if (count == 0 || count > MAX_COUNT)
-		fail(words[0], "not a count of 1 to 3000");
+		fail("count", "not 1 to 3000");
 	if (r < 0)
 		fail("bus", strerror(-r));
 	for (unsigned i = 0; i < WARM_UP + count; i++) {
 		unsigned at = i < WARM_UP ? 0 : i - WARM_UP;
 
-		keys[at] = time_new_key(bus, words[1], &replies[i]);
+		keys[at] = time_new_key(bus, peer, &replies[i]);
 		calls[at] = time_empty_call(bus);
-		trips[at] = time_round_trips(ssl, hops ?: 1);
+		trips[at] = time_trips(bus, floor);
 	}
-	report(keys, calls, trips, count, hops);
+	sort(keys, count);
+	sort(calls, count);
+	sort(trips, count);
+	if (floor->hops > 0)
+		report_path(keys, calls, trips, count, floor->hops);
+	else
+		report_link(keys, calls, trips, count);
 	for (unsigned i = 0; i < WARM_UP + count; i++)
-		destroy(bus, words[1], replies[i]);
+		destroy(bus, peer, replies[i]);
 	sd_bus_flush_close_unref(bus);
 	return EXIT_SUCCESS;
+}
+
+static unsigned number_of(const char *word)
+{
+	return (unsigned)strtoul(word, NULL, 10);
 }
 
 int main(int argc, char **argv)
 {
 	if (argc == 6 && str_equal(argv[1], "serve"))
 		return serve(argv + 2);
-	if ((argc == 8 || argc == 9) && str_equal(argv[1], "run"))
-		return run(argv + 2);
+	if (argc == 8 && str_equal(argv[1], "link"))
+		return run(number_of(argv[2]), argv[3],
+			   &(struct floor){.ssl = connect_to(argv + 4)});
+	if (argc == 6 && str_equal(argv[1], "path"))
+		return run(number_of(argv[2]), argv[3],
+			   &(struct floor){.neighbour = argv[4], .hops = number_of(argv[5])});
 	fprintf(stderr, "Usage: bench-newkey serve HOST PORT DIRECTORY SITE\n"
-			"       bench-newkey run COUNT PEER HOST PORT DIRECTORY SITE [HOPS]\n");
+			"       bench-newkey link COUNT PEER HOST PORT DIRECTORY SITE\n"
+			"       bench-newkey path COUNT PEER NEIGHBOUR HOPS\n");
 	return 2;
 }
