@@ -314,10 +314,12 @@ size_t issuer_path_waiting(struct issuer *issuer, const char *peer)
 	if (!store)
 		return 0;
 	LIST_FOREACH (link, &store->supply) {
-		uint32_t bits = LIST_ENTRY(link, struct supply_waiter, link)->bits;
+		const struct supply_waiter *waiter = LIST_ENTRY(link, struct supply_waiter, link);
+		size_t keys = MIN(MAX(waiter->count, (size_t)1), (size_t)ISSUER_PATH_BATCH);
 
-		count += directory ? issuer_supply_parts(bits, directory->on_disk.store.key_bits)
-				   : 1;
+		count += keys * (directory ? issuer_supply_parts(waiter->bits,
+								 directory->on_disk.store.key_bits)
+					   : 1);
 	}
 	return count;
 }

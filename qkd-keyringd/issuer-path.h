@@ -18,6 +18,8 @@
 #define ISSUER_PATH_OWNER    (UINT32_MAX - 1) /* of hop keys that the other site has not taken yet */
 #define ISSUER_PATH_HOLD_SEC 30               /* after that, they are over at both sites */
 
+#define ISSUER_PATH_BATCH 32 /* who waits for more goes on when so many are there */
+
 struct site_message;
 struct issue_log_waiter;
 

@@ -182,6 +182,7 @@ static int start(struct issue_operation *operation, size_t count)
 		return -ENOMEM;
 	operation->undo = undo_reserve;
 	operation->supply.ready = supply_ready;
+	operation->supply.count = count;
 	reserve_step(operation);
 	return 0;
 }

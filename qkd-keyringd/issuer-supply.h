@@ -16,6 +16,7 @@ struct reservation;
 struct supply_waiter {
 	struct list link;
 	uint32_t bits;
+	size_t count; /* of such keys; 0: one */
 	void (*ready)(struct supply_waiter *waiter);
 };
 

@@ -12,14 +12,14 @@
 #include <systemd/sd-event.h>
 
 #include "common/statistics.h"
-#include "qkd-keyringd/issuer.h"
+#include "qkd-keyringd/issuer-path.h"
 #include "qkd-keyringd/path.h"
 
-#define MULTIHOP_MAX_BUILDS    64   /* under way at once, for one peer */
-#define MULTIHOP_MAX_SERVED    4096 /* of others, at a relay or an end */
-#define MULTIHOP_MAX_PATHS     1024 /* that this site was told of */
-#define MULTIHOP_BATCH_KEYS    32   /* in one build, at most */
-#define MULTIHOP_SPARE_KEYS    128  /* what a hop keeps for others before a stock is built of it */
+#define MULTIHOP_MAX_BUILDS    64                /* under way at once, for one peer */
+#define MULTIHOP_MAX_SERVED    4096              /* of others, at a relay or an end */
+#define MULTIHOP_MAX_PATHS     1024              /* that this site was told of */
+#define MULTIHOP_BATCH_KEYS    ISSUER_PATH_BATCH /* in one build, at most */
+#define MULTIHOP_SPARE_KEYS    128 /* what a hop keeps for others before a stock is built of it */
 #define MULTIHOP_BUILD_USEC    (3 * USEC_PER_SEC)
 #define MULTIHOP_SERVE_USEC    (10 * USEC_PER_SEC) /* what a relay or an end remembers a build */
 #define MULTIHOP_MAX_TRIES     3                   /* failures in a row, then the path rests */

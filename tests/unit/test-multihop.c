@@ -68,6 +68,26 @@ Test(multihop, a_new_key_over_three_relays_is_had_by_its_id_at_the_other_end)
 	assert_same_key(&here, &there);
 }
 
+static void note_count(int result, const struct uuid *ids, size_t count, void *userdata)
+{
+	struct net_result *ret = userdata;
+
+	ret->done = true;
+	ret->result = result;
+	ret->count = count;
+}
+
+Test(multihop, many_new_keys_are_built_at_once)
+{
+	struct net_result new = {};
+
+	net_path(&net, 1, "alice", "bob", "carol", NULL);
+	cr_assert(issuer_reserve_new(net_site(&net, "alice")->issuer, "carol", 0, 20, 1000,
+				     UINT64_MAX / 2, note_count, &new, &new.operation) >= 0);
+	cr_assert_eq(net_finish(&net, &new), 0);
+	cr_assert_eq(new.count, 20);
+}
+
 static const struct path abc = {3, {"alice", "bob", "carol"}};
 
 static uint64_t count_of(const char *site, enum multihop_statistic which)
