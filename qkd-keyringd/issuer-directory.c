@@ -331,6 +331,13 @@ int issuer_directory_scan_all(struct issuer *issuer)
 	return r == -ENOENT ? 0 : r;
 }
 
+/* linkd deposits keys of links only; NULL: it has none of these. */
+static struct pool *pool_of(const struct issuer_directory *directory)
+{
+	return keyfile_store_builder(&directory->on_disk.store) ? NULL
+								: directory->store->issuer->pool;
+}
+
 int issuer_directory_read_key(struct issuer_store *store, struct store_place place,
 			      struct secret **ret)
 {
@@ -339,8 +346,8 @@ int issuer_directory_read_key(struct issuer_store *store, struct store_place pla
 	_cleanup_(secret_freep) struct secret *key = NULL;
 	int r = -ENOKEY;
 
-	if (store->issuer->pool)
-		r = pool_take(store->issuer->pool, store->peer_name, id, &key);
+	if (pool_of(directory))
+		r = pool_take(pool_of(directory), store->peer_name, id, &key);
 	if (r >= 0 && key->size_bytes * 8 != directory->on_disk.store.key_bits) {
 		key = secret_free(key);
 		r = -ENOKEY;
@@ -394,14 +401,13 @@ static bool locate(uint32_t tag, const char **ret_directory, const struct keyfil
 
 static bool erased(uint32_t tag, uint64_t sequence, void *userdata)
 {
-	const struct issuer *issuer = userdata;
-	struct issuer_directory *directory = unpack_tag(issuer, tag);
+	struct issuer_directory *directory = unpack_tag(userdata, tag);
 	struct store_place place = {directory->index, sequence};
 	struct store *store = directory->store->store;
 	const struct uuid *id = store_id(store, place);
 
-	if (id && issuer->pool)
-		(void)pool_discard(issuer->pool, directory->store->peer_name, id);
+	if (id && pool_of(directory))
+		(void)pool_discard(pool_of(directory), directory->store->peer_name, id);
 	if (!store_set_erased(store, place))
 		return false;
 	store_drop_file(store, directory->index, keyfile_number(sequence));

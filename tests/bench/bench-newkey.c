@@ -6,8 +6,8 @@
  * turn, so that whatever else the machine does meets them alike.
  *
  * Over a path of several hops the floor has as many round trips, one after the other, of the
- * smallest request (PingSite) over the connection of two neighbours. Run by
- * tests/bench/bench-newkey and bench-multihop.
+ * smallest request (PingSite) over the connection of two neighbours; and for a key out of a stock,
+ * the floor is one of a direct link. Run by tests/bench/bench-newkey and bench-multihop.
  */
 
 #include <arpa/inet.h>
@@ -266,6 +266,45 @@ static int run(unsigned count, const char *peer, const struct floor *floor)
 	return EXIT_SUCCESS;
 }
 
+static double time_and_destroy(sd_bus *bus, const char *peer)
+{
+	sd_bus_message *reply;
+	double usec = time_new_key(bus, peer, &reply);
+
+	destroy(bus, peer, reply);
+	return usec;
+}
+
+/* Whichever comes second finds its way warm, so they change places. */
+static int run_stock(unsigned count, const char *peer, const char *direct)
+{
+	static double keys[MAX_COUNT], direct_keys[MAX_COUNT];
+	sd_bus *bus;
+	int r = sd_bus_open_system(&bus);
+
+	if (count == 0 || count > MAX_COUNT)
+		fail("count", "not 1 to 3000");
+	if (r < 0)
+		fail("bus", strerror(-r));
+	for (unsigned i = 0; i < WARM_UP + count; i++) {
+		unsigned at = i < WARM_UP ? 0 : i - WARM_UP;
+
+		if (i % 2 == 0)
+			keys[at] = time_and_destroy(bus, peer);
+		direct_keys[at] = time_and_destroy(bus, direct);
+		if (i % 2 == 1)
+			keys[at] = time_and_destroy(bus, peer);
+	}
+	sort(keys, count);
+	sort(direct_keys, count);
+	printf("{\"bench\":\"multihop-stock\",\"value\":%.1f,\"unit\":\"us\",\"floor\":%.1f,"
+	       "\"ratio\":%.2f,\"note\":\"GetNewKey of a key in stock, median; floor: of a direct "
+	       "link, in turn\"}\n",
+	       keys[count / 2], direct_keys[count / 2], keys[count / 2] / direct_keys[count / 2]);
+	sd_bus_flush_close_unref(bus);
+	return EXIT_SUCCESS;
+}
+
 static unsigned number_of(const char *word)
 {
 	return (unsigned)strtoul(word, NULL, 10);
@@ -281,8 +320,11 @@ int main(int argc, char **argv)
 	if (argc == 6 && str_equal(argv[1], "path"))
 		return run(number_of(argv[2]), argv[3],
 			   &(struct floor){.neighbour = argv[4], .hops = number_of(argv[5])});
+	if (argc == 5 && str_equal(argv[1], "stock"))
+		return run_stock(number_of(argv[2]), argv[3], argv[4]);
 	fprintf(stderr, "Usage: bench-newkey serve HOST PORT DIRECTORY SITE\n"
 			"       bench-newkey link COUNT PEER HOST PORT DIRECTORY SITE\n"
-			"       bench-newkey path COUNT PEER NEIGHBOUR HOPS\n");
+			"       bench-newkey path COUNT PEER NEIGHBOUR HOPS\n"
+			"       bench-newkey stock COUNT PEER DIRECT\n");
 	return 2;
 }
