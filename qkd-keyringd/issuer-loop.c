@@ -53,15 +53,27 @@ static void hurry_outboxes(struct issuer *issuer)
 		site_peer_hurry(issuer->stores[i]->peer);
 }
 
+/* What was destroyed is told with the entries of the keys themselves, before anything of the record
+ * leaves this process: a kill leaves both or neither. */
+static void tell_all(struct issuer *issuer)
+{
+	for (size_t i = 0; i < issuer->store_count; i++)
+		issuer_tell_flush(issuer->stores[i]);
+}
+
+static int sync_log(struct issuer *issuer)
+{
+	tell_all(issuer);
+	return issue_log_sync(issuer->log);
+}
+
 static int write_and_send(struct issuer *issuer)
 {
 	int r;
 
 	if (issuer->failed)
 		return -EIO;
-	/* With the entries of the keys themselves: a kill leaves both or neither. */
-	for (size_t i = 0; i < issuer->store_count; i++)
-		issuer_tell_flush(issuer->stores[i]);
+	tell_all(issuer);
 	r = issue_log_write(issuer->log);
 	if (r >= 0)
 		send_outboxes(issuer);
@@ -74,7 +86,7 @@ static int sync_and_send(struct issuer *issuer)
 	int r = issuer_path_sync(issuer);
 
 	if (r >= 0)
-		r = issue_log_sync(issuer->log);
+		r = sync_log(issuer);
 	issuer_check_log(issuer, r);
 	if (r < 0)
 		return r;
@@ -195,7 +207,7 @@ static int on_sync_timer(sd_event_source *source, uint64_t usec, void *userdata)
 	if (issuer->failed)
 		return 0;
 	sync_lines(issuer, start);
-	issuer_check_log(issuer, issue_log_sync(issuer->log));
+	issuer_check_log(issuer, sync_log(issuer));
 	issuer->sync_pause_usec =
 		MIN(MAX(ISSUER_LAZY_SYNC_USEC, LAZY_SYNC_SHARE * (exact_now() - start)),
 		    LAZY_SYNC_MAX_USEC);
@@ -305,10 +317,11 @@ static int on_chores_timer(sd_event_source *source, uint64_t usec, void *userdat
 
 	if (issuer->failed)
 		return 0;
-	for (size_t i = 0; i < issuer->store_count; i++) {
-		issuer_tell_flush(issuer->stores[i]);
+	for (size_t i = 0; i < issuer->store_count; i++)
 		issuer_reconcile_note(issuer->stores[i]);
-	}
+	/* Before lines are erased: or a kill in between leaves one that the peer is not told of. */
+	if (write_and_send(issuer) < 0)
+		return 0;
 	/* Tried again with the next chores: whatever could not be erased is issued all the same. */
 	if (issuer_directory_erase(issuer) < 0)
 		log_warning("used keys could not be erased from the key files yet");

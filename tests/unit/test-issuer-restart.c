@@ -4,6 +4,7 @@
  */
 
 #include <criterion/criterion.h>
+#include <unistd.h>
 
 #include "tests/unit/support/issuer-pair.h"
 
@@ -99,6 +100,21 @@ Test(issuer_restart, a_mark_that_a_power_cut_has_lost_is_asked_for_again)
 	crash_and_restart(&pair.bob, MEMORY_CRASH_LOSE);
 	pair_ask_id(&pair.bob, &new.id, 2000, &there);
 	cr_assert_eq(pair_finish(&pair, &there), 0);
+}
+
+Test(issuer_restart, a_key_whose_line_is_erased_when_kill_9_comes_is_destroyed_at_the_peer_too)
+{
+	struct pair_result new = {};
+
+	pair_ask_new(&pair.alice, 1, 1000, &new);
+	cr_assert_eq(pair_finish(&pair, &new), 0);
+	pair_run_for(&pair, 300 * USEC_PER_MSEC);
+	cr_assert_eq(issuer_destroy(pair.alice.issuer, "bob", &new.ids[0], 1000), 0);
+	usleep(300 * 1000); /* nothing of the loop runs, then what is due first: lines are erased */
+	while (pair_line(&pair.alice, 0) != '-')
+		cr_assert(sd_event_run(pair.event, 0) >= 0);
+	crash_and_restart(&pair.alice, MEMORY_CRASH_PROCESS);
+	cr_assert(PAIR_RUN_UNTIL(&pair, pair_status(&pair.bob).destroyed == 1, USEC_PER_SEC));
 }
 
 Test(issuer_restart, kill_9_burns_nothing)
