@@ -16,7 +16,8 @@ from . import VmError
 ANSWER_SEC = 60
 SYNC_SEC = 5
 PATIENCE_SEC = 120
-POLL_SEC = (0.05, 0.4)
+POLL_SEC = (0.03, 0.12)
+RETRY_SEC = 0.4
 CHUNK_BYTES = 256 * 1024
 RECEIVE_BYTES = 1 << 16
 GRACE_SEC = 30  # after the machine's own time limit
@@ -100,7 +101,7 @@ class Agent:
                     connection.socket.close()
                 if time.monotonic() > end:
                     raise
-                time.sleep(POLL_SEC[1])
+                time.sleep(RETRY_SEC)
 
     def call(self, command, patience_sec=PATIENCE_SEC, **arguments):
         with self.connect(time.monotonic() + patience_sec) as connection:
@@ -114,7 +115,7 @@ class Agent:
             except Silent:
                 if time.monotonic() > end:
                     raise
-                time.sleep(POLL_SEC[1])
+                time.sleep(RETRY_SEC)
 
     def answers(self):
         try:

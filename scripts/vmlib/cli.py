@@ -16,7 +16,7 @@ def show(result):
 
 
 def up(arguments):
-    fleet.up(arguments.machine or ["alice"], keep=True)
+    fleet.up(arguments.machine or ["alice"])
 
 
 def execute(arguments):
@@ -37,6 +37,10 @@ def install(_arguments):
     packages.install(fleet.load().values())
 
 
+def deliver(_arguments):
+    packages.deliver_all(fleet.load().values())
+
+
 def parse(words):
     parser = argparse.ArgumentParser(prog="scripts/vm", description=__doc__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
@@ -53,6 +57,7 @@ def parse(words):
     add("packages", lambda _: print(packages.build()), "build the packages, print their directory")
     add("up", up, "start machines on one network", machine={"nargs": "*", **one})
     add("install", install, "install the packages on all machines that are up")
+    add("deliver", deliver, "copy the packages to /root of all machines that are up")
     add("exec", execute, "run a command inside as root", _seconds=limit, machine=one,
         command={"nargs": argparse.REMAINDER})
     add("run", script, "run a bash script of this machine inside", _seconds=limit, machine=one,

@@ -38,13 +38,20 @@ def save(machines):
     os.rename(f"{LIST}.new", LIST)
 
 
+def stop(name):
+    """Takes down one that nothing needs any more."""
+    machines = load()
+    machines.pop(name).kill()
+    save(machines.values())
+
+
 def end_with_us():
     """A machine of a test does not outlive the test, however that ends."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
-def up(names, keep=False):
-    """Starts the machines and returns when all have booted; keep: they stay when this process ends."""
+def start(names, keep=False):
+    """Switches the machines on; keep: they stay when this process ends."""
     if unknown := [name for name in names if name not in NAMES]:
         raise VmError(f"a machine is one of {' '.join(NAMES)}, not {' '.join(unknown)}")
     if os.path.exists(LIST) and any(machine.alive() for machine in load().values()):
@@ -61,12 +68,24 @@ def up(names, keep=False):
         for machine in machines:
             machine.start(directory, machines[-1].number + 1, None if keep else end_with_us)
             save(machines)
-        for machine in machines:
-            machine.wait_booted()
     except BaseException:
         down()
         raise
-    return machines
+
+
+def wait_booted():
+    for machine in load().values():
+        machine.wait_booted()
+
+
+def up(names):
+    """For scripts/vm: machines that stay."""
+    start(names, keep=True)
+    try:
+        wait_booted()
+    except BaseException:
+        down()
+        raise
 
 
 def down():

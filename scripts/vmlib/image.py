@@ -19,7 +19,9 @@ KEEP_ROOT_SECONDS = 900
 # What a bare server has, what the tests drive it with (the agent), and the trial KME's interpreter.
 INSTALLED = ("systemd", "systemd-sysv", "udev", "dbus", "kmod", "linux-image-amd64",
              "initramfs-tools", "iproute2", "iputils-ping", "procps", "passwd", "python3",
-             "openssl", "openssh-server", "openssh-client", "qemu-guest-agent")
+             "openssl", "openssh-server", "openssh-client", "qemu-guest-agent",
+             # polkitd needs these, which every server has, and which take long to install.
+             "libpam-systemd", "xml-core")
 # What an administrator's apt would fetch.
 ARCHIVE = ("keyutils", "libcurl4", "libjansson4", "libkeyutils1", "libssl3", "libsystemd0",
            "libnl-3-200", "libnl-genl-3-200", "libnl-xfrm-3-200", "polkitd", "bash-completion",

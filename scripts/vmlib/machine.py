@@ -62,11 +62,12 @@ class Machine:
 
     def words(self, image, count):
         kernel = (f"root=/dev/vda rw console=ttyS0 net.ifnames=0 systemd.hostname={self.name} "
-                  f"ip={self.address}:::255.255.255.0::eth0:none systemd.firstboot=off panic=5 "
+                  f"ip={self.address}:::255.255.255.0::eth0:none systemd.firstboot=off panic=5 mitigations=off "
                   f"systemd.machine_id=71646b6b657972696e67{self.number + 1:012x}")
         return ["qemu-system-x86_64", "-name", self.name, "-machine", "q35", "-accel", "tcg",
-                # Without ERMS: a byte at a time, a starved guest clears a page for minutes between its ticks.
-                "-cpu", "max,-erms", "-smp", "1", "-m", str(MEMORY_MB), "-nodefaults", "-display", "none",
+                # Without ERMS: a byte at a time, a starved guest clears a page for minutes between its
+                # ticks. Without LA57 and SMAP: both make every access to memory dearer.
+                "-cpu", "max,-erms,-la57,-smap", "-smp", "1", "-m", str(MEMORY_MB), "-nodefaults", "-display", "none",
                 "-serial", f"file:{self.path('console')}",
                 "-qmp", f"unix:{self.path('qmp')},server=on,wait=off",
                 "-drive", f"file={image}/root.img,format=raw,if=virtio,snapshot=on,cache=unsafe",

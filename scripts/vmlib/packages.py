@@ -72,12 +72,23 @@ def deliver(machine):
             machine.agent.write(f"/root/{os.path.basename(path)}", file.read())
 
 
+def begin_install(machine):
+    """So long as unit install is active, it goes on."""
+    machine.run("systemd-run --quiet --collect --unit=install --working-directory=/root"
+                " --setenv=DEBIAN_FRONTEND=noninteractive sh -c 'apt-get install --yes ./*.deb'")
+
+
 def install_on(machine):
-    deliver(machine)
     machine.run("apt-get install --quiet --yes --reinstall ./*.deb", seconds=INSTALL_SEC)
 
 
-def install(machines):
+def deliver_all(machines):
     build()
+    for machine in machines:
+        deliver(machine)
+
+
+def install(machines):
+    deliver_all(machines)
     with futures.ThreadPoolExecutor() as pool:
         list(pool.map(install_on, machines))
