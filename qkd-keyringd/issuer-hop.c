@@ -15,17 +15,6 @@ static bool is_of_link(const struct issuer_directory *directory)
 	return !keyfile_store_builder(&directory->on_disk.store);
 }
 
-/* Up to max reservations of one directory, which nobody knows yet. */
-static size_t choose_in(struct issuer_store *store, uint32_t directory, size_t max,
-			struct reservation **reservations)
-{
-	size_t count = 0;
-
-	while (count < max && issuer_supply_take(store, 0, &directory, &reservations[count]))
-		count++;
-	return count;
-}
-
 /* As if they had never been chosen. */
 static void put_back(struct issuer_store *store, struct reservation **reservations, size_t count)
 {
@@ -35,6 +24,23 @@ static void put_back(struct issuer_store *store, struct reservation **reservatio
 		reservation_free(reservations[i]);
 		store_set_state(store->store, place, STORE_KEY_AVAILABLE);
 	}
+}
+
+/* Up to max reservations of one directory, which nobody knows yet. No mark at the other site keeps
+ * a key of a hop from being used twice, so one that was leased just now waits for the disk. */
+static size_t choose_in(struct issuer_store *store, uint32_t directory, size_t max,
+			struct reservation **reservations)
+{
+	size_t count = 0;
+
+	while (count < max && issuer_supply_take(store, 0, &directory, &reservations[count])) {
+		if (issuer_lease_is_fresh(store, reservations[count]->place)) {
+			put_back(store, &reservations[count], 1);
+			break;
+		}
+		count++;
+	}
+	return count;
 }
 
 static size_t choose(struct issuer_store *store, uint32_t bits, size_t min, size_t max,

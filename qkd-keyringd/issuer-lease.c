@@ -163,6 +163,21 @@ static void take_over(struct issuer_store *store, const struct uuid *uuid, uint3
 	}
 }
 
+static void taken(struct issue_log_waiter *waiter)
+{
+	issuer_supply_wake(CONTAINER_OF(waiter, struct issuer_store, taking));
+}
+
+void issuer_lease_init(struct issuer_store *store)
+{
+	issue_log_waiter_init(&store->taking, taken);
+}
+
+bool issuer_lease_is_fresh(const struct issuer_store *store, struct store_place place)
+{
+	return store_is_leased(store->store, place) && !list_is_empty(&store->taking.link);
+}
+
 /* A lease whose acknowledgement was lost is told again; by then some of its keys may belong to the
  * peer again, by a lease of ours. */
 static bool was_taken(const struct issuer_store *store, const struct uuid *request)
@@ -198,6 +213,8 @@ void issuer_lease_came(struct issuer_store *store, const struct site_message *me
 		take_over(store, &keys->store, keys->generation, keys->sequences, keys->count);
 		note_taken(store, &message->request);
 		issuer_check_log(issuer, issue_log_list(issuer->log, &entry));
+		if (list_is_empty(&store->taking.link))
+			issue_log_wait(issuer->log, &store->taking);
 	}
 	issuer_serve_done_synced(store, &message->request);
 	issuer_store_changed(store);

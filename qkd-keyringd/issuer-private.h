@@ -87,6 +87,7 @@ struct issuer_store {
 	struct list withdrawals;
 	struct list told;   /* issuer-tell.c: lists that the peer has not acknowledged */
 	struct list leases; /* issuer-lease.c: likewise */
+	struct issue_log_waiter taking; /* what was leased to us is not on disk yet */
 	struct site_request want;
 	bool want_refused, lease_expected;
 	struct uuid taken[ISSUER_TAKEN_LEASES]; /* the last leases that were taken, a ring */
@@ -422,6 +423,9 @@ int issuer_doom_replay(struct issuer_store *store, const struct issue_list *list
 int issuer_doom_snapshot(struct issuer_store *store, struct issue_log *log);
 
 /* issuer-lease.c */
+void issuer_lease_init(struct issuer_store *store);
+/* Leased to us, and a power cut would have it leased to us again. */
+bool issuer_lease_is_fresh(const struct issuer_store *store, struct store_place place);
 void issuer_lease_want(struct issuer_store *store, uint32_t bits);
 void issuer_lease_wanted(struct issuer_store *store, const struct site_message *message);
 void issuer_lease_came(struct issuer_store *store, const struct site_message *message);

@@ -172,6 +172,7 @@ static int add_store(struct issuer *issuer, const char *peer)
 	list_init(&store->withdrawals);
 	list_init(&store->told);
 	list_init(&store->leases);
+	issuer_lease_init(store);
 	list_init(&store->comparisons);
 	r = store_new(store->leads, &store->store);
 	if (r >= 0)

@@ -9,6 +9,7 @@
 #include <criterion/criterion.h>
 
 #include "common/encoding.h"
+#include "qkd-keyringd/issuer-private.h"
 #include "tests/unit/support/issuer-net.h"
 
 #define MAX_KEYS 33
@@ -285,6 +286,35 @@ Test(relay, one_that_is_killed_after_its_answer_never_gives_another_for_the_same
 Test(relay, one_that_loses_its_power_after_its_answer_never_gives_another_for_the_same_keys)
 {
 	die_after_an_answer(MEMORY_CRASH_LOSE);
+}
+
+static void use_path_again(const char *site)
+{
+	struct path_set set = {.count = 1, .disjoint = 1, .choices = {{.path = row, .weight = 1}}};
+
+	cr_assert(multihop_allow(net_site(&net, site)->multihop, &row) >= 0);
+	cr_assert(multihop_set(net_site(&net, site)->multihop, "dave", &set) >= 0);
+}
+
+Test(relay, a_leased_key_is_not_bound_before_the_lease_is_on_disk)
+{
+	struct issuer_store *store = issuer_find_store(net_site(&net, "alice")->issuer, "bob");
+	struct net_result request = {}, another = {};
+
+	for (uint64_t i = 0; i < 600; i += 2) /* alice has none of her own half */
+		store_set_state(store->store, (struct store_place){0, i}, STORE_KEY_DESTROYED);
+	net_ask_label(&net, "alice", "dave", "l", &request);
+	for (unsigned i = 0; store_counts(store->store)->available_own == 0 && i < 1000; i++)
+		cr_assert(sd_event_run(net.event, 10 * USEC_PER_MSEC) >= 0);
+	net_ask_label(&net, "alice", "dave", "k", &another); /* who looks for keys just then */
+	for (unsigned i = 0; captured.binding_count == 0 && i < 1000; i++)
+		cr_assert(sd_event_run(net.event, 10 * USEC_PER_MSEC) >= 0);
+	cr_assert_eq(captured.bindings[0].sequences[0] % 2, 1);
+	net_restart_site(&net, "alice", MEMORY_CRASH_LOSE);
+	use_path_again("alice");
+	net_run_for(&net, 50 * USEC_PER_MSEC);
+	ask_many("after");
+	check_pads(4);
 }
 
 Test(relay, a_binding_that_is_told_on_a_new_connection_gets_no_second_answer)
