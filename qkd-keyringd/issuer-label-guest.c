@@ -168,27 +168,44 @@ enum site_verdict issuer_label_guest_mark(struct issuer_store *store,
 	return SITE_VERDICT_OK;
 }
 
+/* What is being delivered now is delivered to its end. */
+static void end(struct label *label)
+{
+	struct reservation *reservation = TAKE_PTR(label->reservation);
+	struct issuer_store *store = label->store;
+	char name[LABEL_MAX_CHARS + 1];
+
+	strcpy(name, label->name);
+	issuer_label_record(label, true);
+	label->state = LABEL_NEW;
+	label->served = false;
+	if (reservation) {
+		reservation->label = NULL;
+		reservation->expires_usec = issuer_clock(store->issuer);
+	}
+	if (reservation && !reservation->delivery)
+		reservation_end(reservation, STORE_KEY_DESTROYED);
+	label = label_find(&store->labels, name);
+	if (label)
+		issuer_label_drop_idle(label);
+}
 void issuer_label_guest_end(struct issuer_store *store, const struct site_message *message)
 {
 	struct label *label = label_find(&store->labels, message->label);
-	struct reservation *reservation;
 
 	if (label && label->state == LABEL_ASSIGNED &&
-	    label->generation == message->label_generation) {
-		issuer_label_record(label, true);
-		reservation = TAKE_PTR(label->reservation);
-		label->state = LABEL_NEW;
-		label->served = false;
-		if (reservation) {
-			reservation->label = NULL;
-			reservation->expires_usec = issuer_clock(store->issuer);
-		}
-		/* What is being delivered now is delivered to its end. */
-		if (reservation && !reservation->delivery)
-			reservation_end(reservation, STORE_KEY_DESTROYED);
-		label = label_find(&store->labels, message->label);
-		if (label)
-			issuer_label_drop_idle(label);
-	}
+	    label->generation == message->label_generation)
+		end(label);
 	issuer_serve_done_synced(store, &message->request);
+}
+
+/* After a power cut its home may not know that it has chosen; nobody can have had the key there. */
+void issuer_label_guest_forgotten(struct label *label)
+{
+	const struct reservation *reservation = label->reservation;
+
+	if (label->store->leads || label->state != LABEL_ASSIGNED || label->served ||
+	    !reservation || reservation->handed_out || reservation_is_busy(reservation))
+		return;
+	end(label);
 }

@@ -371,6 +371,8 @@ enum site_verdict issuer_label_guest_mark(struct issuer_store *store,
 					  const struct site_message *message,
 					  const struct store_place *places);
 void issuer_label_guest_end(struct issuer_store *store, const struct site_message *message);
+/* The home has destroyed its key. */
+void issuer_label_guest_forgotten(struct label *label);
 /* Both ends: its record, as it stands. */
 void issuer_label_entry(const struct label *label, bool ended, struct issue_label *ret);
 void issuer_label_record(struct label *label, bool ended);

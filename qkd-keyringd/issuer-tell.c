@@ -154,6 +154,9 @@ void issuer_tell_obey(struct issuer_store *store, struct store_place place)
 {
 	struct reservation *reservation = reservation_at(store, place);
 
+	if (reservation && reservation->label)
+		issuer_label_guest_forgotten(reservation->label);
+	reservation = reservation_at(store, place);
 	if (reservation && (reservation->label || reservation_is_busy(reservation)))
 		return;
 	/* The peer may have joined the parts in another way, before it was killed and forgot. */

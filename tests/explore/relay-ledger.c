@@ -185,30 +185,14 @@ static void check_idle(struct relays_site *site)
 				 relays_names[site->index]);
 }
 
-struct reserved {
-	bool with_labels;
-	unsigned count;
-};
-
-static void count_reserved(struct id_node *node, void *userdata)
-{
-	const struct reservation *reservation = CONTAINER_OF(node, struct reservation, node);
-	struct reserved *reserved = userdata;
-
-	reserved->count += reserved->with_labels || !reservation->label;
-}
-
-/* A label that its home has forgotten in a power cut ends where it is asked for again; no matter of
- * paths. */
-static void check_reserved_with(struct relays_site *site, unsigned peer)
+static void check_store(struct relays_site *site, unsigned peer)
 {
 	struct issuer_store *store = issuer_find_store(site->issuer, relays_names[peer]);
-	struct reserved reserved = {.with_labels = !site->world->sites[peer].was_cut};
 
-	id_table_foreach(&store->reservations, count_reserved, &reserved);
-	if (reserved.count > 0)
-		relays_violation(site->world, "%s: %u keys with %s are reserved for ever",
-				 relays_names[site->index], reserved.count, store->peer_name);
+	if (store->reservations.count > 0)
+		relays_violation(site->world, "%s: %zu keys with %s are reserved for ever",
+				 relays_names[site->index], store->reservations.count,
+				 store->peer_name);
 	if (!site_peer_is_connected(store->peer))
 		relays_violation(site->world, "%s and %s are not connected",
 				 relays_names[site->index], store->peer_name);
@@ -274,7 +258,7 @@ void relays_check_settled(struct relays *world)
 		for (unsigned j = 0; j < world->site_count; j++) {
 			if (j == i)
 				continue;
-			check_reserved_with(&world->sites[i], j);
+			check_store(&world->sites[i], j);
 			check_generations(world, i, j);
 			if (relays_has_link(world, i, j))
 				check_link(world, i, j);

@@ -117,6 +117,21 @@ Test(issuer_restart, a_key_whose_line_is_erased_when_kill_9_comes_is_destroyed_a
 	cr_assert(PAIR_RUN_UNTIL(&pair, pair_status(&pair.bob).destroyed == 1, USEC_PER_SEC));
 }
 
+Test(issuer_restart, what_a_label_that_its_home_has_forgotten_held_is_destroyed)
+{
+	struct pair_result a = {}, again = {}, b = {};
+
+	pair_ask_label(&pair.alice, "vpn", 1000, &a);
+	cr_assert(PAIR_RUN_UNTIL(&pair, pair_status(&pair.bob).reserved == 1, USEC_PER_SEC));
+	crash_and_restart(&pair.alice, MEMORY_CRASH_LOSE);
+	cr_assert(PAIR_RUN_UNTIL(&pair, pair_status(&pair.bob).reserved == 0, USEC_PER_SEC));
+	pair_ask_label(&pair.bob, "vpn", 1000, &b);
+	pair_finish(&pair, &b);
+	pair_ask_label(&pair.alice, "vpn", 1000, &again);
+	pair_finish(&pair, &again);
+	assert_same_key(&again, &b);
+}
+
 Test(issuer_restart, kill_9_burns_nothing)
 {
 	struct pair_result new = {};
