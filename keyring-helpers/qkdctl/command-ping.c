@@ -3,7 +3,7 @@
 
 #include "commands.h"
 
-#define PING_COUNT 5
+#define PING_COUNT 5u
 
 static int ping(struct ctl *ctl, double *ret_msec)
 {
