@@ -17,14 +17,40 @@ static int home_error(uint32_t error)
 	return -ETIMEDOUT;
 }
 
+static void assign(struct label *label, const struct site_message *message,
+		   struct reservation *reservation);
+
 static bool is_current(const struct label *label, const struct issue_operation *operation)
 {
 	return label->state == LABEL_ASSIGNED && label->generation == operation->label_generation;
 }
 
+/*
+ * The home's mark comes before its answer, and is not repeated. So where the answer names a key
+ * that lies here unused, a power cut has taken the mark, and the answer stands for it. What had
+ * been handed out here before the cut is on record, and not unused. A key of several parts is not
+ * found in this way: nobody gets it here.
+ */
+static bool make_lost_mark(struct label *label, const struct site_message *answer)
+{
+	struct issuer_store *store = label->store;
+	struct reservation *reservation;
+	struct store_place place;
+
+	if (label->state != LABEL_NEW || !store_find(store->store, &answer->id, &place) ||
+	    store_state(store->store, place) != STORE_KEY_AVAILABLE ||
+	    store_is_own(store->store, place) ||
+	    store_key_bits(store->store, place.directory) != answer->bits ||
+	    reservation_new(store, &place, 1, answer->bits, &reservation) < 0)
+		return false;
+	assign(label, answer, reservation);
+	return true;
+}
+
 static void labelled(struct site_request *request, const struct site_message *answer)
 {
 	struct issue_operation *operation = CONTAINER_OF(request, struct issue_operation, request);
+	struct label *label = label_find(&operation->store->labels, operation->label);
 
 	if (answer->error) {
 		issuer_operation_finish(operation, home_error(answer->error));
@@ -32,7 +58,8 @@ static void labelled(struct site_request *request, const struct site_message *an
 	}
 	operation->confirmed = true;
 	operation->label_generation = answer->label_generation;
-	operation->step(operation);
+	if (!label || !make_lost_mark(label, answer)) /* it wakes all that wait */
+		operation->step(operation);
 }
 
 static int ask_home(struct issue_operation *operation)

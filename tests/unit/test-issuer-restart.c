@@ -102,6 +102,23 @@ Test(issuer_restart, a_mark_that_a_power_cut_has_lost_is_asked_for_again)
 	cr_assert_eq(pair_finish(&pair, &there), 0);
 }
 
+Test(issuer_restart, a_label_whose_mark_a_power_cut_has_lost_stands_for_the_same_key)
+{
+	struct pair_result here = {}, there = {}, again = {};
+
+	pair_ask_label(&pair.alice, "vpn", 1000, &here);
+	cr_assert_eq(pair_finish(&pair, &here), 0);
+	crash_and_restart(&pair.bob, MEMORY_CRASH_LOSE);
+	cr_assert_eq(pair_status(&pair.bob).reserved, 0);
+	pair_ask_label(&pair.bob, "vpn", 1000, &there);
+	pair_finish(&pair, &there);
+	assert_same_key(&here, &there);
+	pair_run_for(&pair, 50 * USEC_PER_MSEC); /* what was issued is on disk */
+	crash_and_restart(&pair.bob, MEMORY_CRASH_LOSE);
+	pair_ask_label(&pair.bob, "vpn", 1000, &again);
+	cr_assert_eq(pair_finish(&pair, &again), -EKEYEXPIRED);
+}
+
 Test(issuer_restart, a_key_whose_line_is_erased_when_kill_9_comes_is_destroyed_at_the_peer_too)
 {
 	struct pair_result new = {};
