@@ -9,12 +9,13 @@
 
 #include "common/macros.h"
 
-static const char configuration[] =
-	"<busconfig><type>session</type><listen>unix:tmpdir=/tmp</listen>"
-	"<auth>EXTERNAL</auth>"
-	"<policy context='default'><allow user='*'/>"
-	"<allow send_destination='*' eavesdrop='true'/>"
-	"<allow eavesdrop='true'/><allow own='*'/></policy></busconfig>";
+/* An abstract socket leaves no file behind. */
+#define CONFIGURATION                                                      \
+	"<busconfig><type>session</type><listen>unix:abstract=%s</listen>" \
+	"<auth>EXTERNAL</auth>"                                            \
+	"<policy context='default'><allow user='*'/>"                      \
+	"<allow send_destination='*' eavesdrop='true'/>"                   \
+	"<allow eavesdrop='true'/><allow own='*'/></policy></busconfig>"
 
 void private_bus_start(struct private_bus *ret)
 {
@@ -23,7 +24,7 @@ void private_bus_start(struct private_bus *ret)
 	ssize_t n;
 
 	cr_assert_geq(fd, 0);
-	dprintf(fd, "%s", configuration);
+	dprintf(fd, CONFIGURATION, file);
 	close(fd);
 	cr_assert_eq(pipe(told), 0);
 	snprintf(argument, sizeof(argument), "--config-file=%s", file);
