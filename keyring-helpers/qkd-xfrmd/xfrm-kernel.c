@@ -223,6 +223,18 @@ int xfrm_kernel_set_policy(struct xfrm_kernel *k, const struct xfrm_policy_rule 
 			&answer);
 }
 
+int xfrm_kernel_has_policy(struct xfrm_kernel *k, enum xfrm_direction direction, uint32_t index)
+{
+	const struct xfrm_userpolicy_id id = {.dir = (uint8_t)direction, .index = index};
+	struct answer answer = {0};
+	int r = transact(k,
+			 xfrm_message_get_policy(&id, ++k->sequence, k->request->bytes,
+						 k->request->size_bytes),
+			 &answer);
+
+	return r == -ENOENT ? 0 : r < 0 ? r : 1;
+}
+
 int xfrm_kernel_delete_policy(struct xfrm_kernel *k, const struct xfrm_userpolicy_id *id)
 {
 	struct answer answer = {0};

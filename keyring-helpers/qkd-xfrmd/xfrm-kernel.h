@@ -25,6 +25,9 @@ int xfrm_kernel_add_sa(struct xfrm_kernel *kernel, const struct xfrm_sa *sa,
 		       const struct secret *key);
 int xfrm_kernel_delete_sa(struct xfrm_kernel *kernel, const struct xfrm_sa *sa);
 int xfrm_kernel_set_policy(struct xfrm_kernel *kernel, const struct xfrm_policy_rule *rule);
+/* Whether there is one with that direction and index: 1, 0 or negative errno. */
+int xfrm_kernel_has_policy(struct xfrm_kernel *kernel, enum xfrm_direction direction,
+			   uint32_t index);
 int xfrm_kernel_delete_policy(struct xfrm_kernel *kernel, const struct xfrm_userpolicy_id *id);
 /* Calls back for each association or policy that there is. The callback may make no request. */
 int xfrm_kernel_foreach(struct xfrm_kernel *kernel, bool policies, xfrm_kernel_handler_t handler,

@@ -186,19 +186,6 @@ static struct xfrm_selector selector(const struct xfrm_policy_rule *rule)
 	};
 }
 
-static uint8_t kernel_direction(enum xfrm_direction direction)
-{
-	switch (direction) {
-	case XFRM_DIRECTION_IN:
-		return XFRM_POLICY_IN;
-	case XFRM_DIRECTION_OUT:
-		return XFRM_POLICY_OUT;
-	case XFRM_DIRECTION_FORWARD:
-		return XFRM_POLICY_FWD;
-	}
-	return XFRM_POLICY_OUT;
-}
-
 static void add_template(struct builder *b, const struct xfrm_policy_rule *rule)
 {
 	struct xfrm_user_tmpl *template = builder_attribute(b, XFRMA_TMPL, sizeof(*template));
@@ -226,25 +213,39 @@ int xfrm_message_set_policy(const struct xfrm_policy_rule *rule, uint32_t sequen
 		.sel = selector(rule),
 		.lft = lifetime(&endless),
 		.priority = rule->priority,
-		.dir = kernel_direction(rule->direction),
+		.index = rule->index,
+		.dir = (uint8_t)rule->direction,
 		.action = XFRM_POLICY_ALLOW,
 		.share = XFRM_SHARE_ANY,
 	};
 
 	builder_begin(&b, XFRM_MSG_UPDPOLICY, NLM_F_ACK, sequence);
 	builder_add(&b, &info, sizeof(info));
-	add_template(&b, rule);
+	if (!rule->clear)
+		add_template(&b, rule);
+	return builder_end(&b);
+}
+
+static int name_policy(uint16_t type, const struct xfrm_userpolicy_id *id, uint32_t sequence,
+		       uint8_t *bytes, size_t size_bytes)
+{
+	struct builder b = {.bytes = bytes, .size_bytes = size_bytes};
+
+	builder_begin(&b, type, NLM_F_ACK, sequence);
+	builder_add(&b, id, sizeof(*id));
 	return builder_end(&b);
 }
 
 int xfrm_message_delete_policy(const struct xfrm_userpolicy_id *id, uint32_t sequence,
 			       uint8_t *bytes, size_t size_bytes)
 {
-	struct builder b = {.bytes = bytes, .size_bytes = size_bytes};
+	return name_policy(XFRM_MSG_DELPOLICY, id, sequence, bytes, size_bytes);
+}
 
-	builder_begin(&b, XFRM_MSG_DELPOLICY, NLM_F_ACK, sequence);
-	builder_add(&b, id, sizeof(*id));
-	return builder_end(&b);
+int xfrm_message_get_policy(const struct xfrm_userpolicy_id *id, uint32_t sequence, uint8_t *bytes,
+			    size_t size_bytes)
+{
+	return name_policy(XFRM_MSG_GETPOLICY, id, sequence, bytes, size_bytes);
 }
 
 bool xfrm_message_names_policy(const struct xfrm_userpolicy_id *id,
@@ -252,9 +253,9 @@ bool xfrm_message_names_policy(const struct xfrm_userpolicy_id *id,
 {
 	const struct xfrm_selector *a = &id->sel, b = selector(rule);
 
-	return id->dir == kernel_direction(rule->direction) && a->family == b.family &&
-	       a->proto == b.proto && a->prefixlen_s == b.prefixlen_s &&
-	       a->prefixlen_d == b.prefixlen_d && a->sport == b.sport && a->dport == b.dport &&
+	return id->dir == rule->direction && a->family == b.family && a->proto == b.proto &&
+	       a->prefixlen_s == b.prefixlen_s && a->prefixlen_d == b.prefixlen_d &&
+	       a->sport == b.sport && a->dport == b.dport &&
 	       memcmp(&a->saddr, &b.saddr, sizeof(b.saddr)) == 0 &&
 	       memcmp(&a->daddr, &b.daddr, sizeof(b.daddr)) == 0;
 }
@@ -319,6 +320,8 @@ static int parse_policy(struct nlmsghdr *header, struct xfrm_report *report)
 	report->policy.index = policy->index;
 	report->policy.dir = policy->dir;
 	report->reqid = template_reqid(header, sizeof(*policy));
+	report->clear = policy->action == XFRM_POLICY_ALLOW &&
+			!nlmsg_find_attr(header, sizeof(*policy), XFRMA_TMPL);
 	return 0;
 }
 

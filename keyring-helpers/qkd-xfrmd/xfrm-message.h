@@ -23,15 +23,21 @@ struct xfrm_sa {
 	uint64_t soft_sec, hard_sec, soft_bytes, hard_bytes; /* 0: no limit */
 };
 
-enum xfrm_direction { XFRM_DIRECTION_IN, XFRM_DIRECTION_OUT, XFRM_DIRECTION_FORWARD };
+enum xfrm_direction {
+	XFRM_DIRECTION_IN = XFRM_POLICY_IN,
+	XFRM_DIRECTION_OUT = XFRM_POLICY_OUT,
+	XFRM_DIRECTION_FORWARD = XFRM_POLICY_FWD,
+};
 
 struct xfrm_policy_rule {
 	enum xfrm_direction direction;
 	struct ip_prefix source, destination;
-	uint8_t protocol;                       /* 0: any */
-	uint16_t source_port, destination_port; /* 0: any */
+	uint8_t protocol; /* 0: any */
+	uint16_t source_port,
+		destination_port; /* 0: any; the type of an ICMP message is a source_port */
 	uint32_t priority;
-	/* What a packet must have gone through. */
+	uint32_t index; /* of a new one, if it is free; 0: the kernel's choice */
+	bool clear;     /* as it is; else what a packet must have gone through */
 	struct ip_address outer_source, outer_destination;
 	uint32_t reqid;
 	bool tunnel;
@@ -48,6 +54,9 @@ int xfrm_message_set_policy(const struct xfrm_policy_rule *rule, uint32_t sequen
 			    size_t size_bytes);
 int xfrm_message_delete_policy(const struct xfrm_userpolicy_id *id, uint32_t sequence,
 			       uint8_t *bytes, size_t size_bytes);
+/* By direction and index. */
+int xfrm_message_get_policy(const struct xfrm_userpolicy_id *id, uint32_t sequence, uint8_t *bytes,
+			    size_t size_bytes);
 /* Whether id, from a dump, is what that rule was made with. */
 bool xfrm_message_names_policy(const struct xfrm_userpolicy_id *id,
 			       const struct xfrm_policy_rule *rule);
@@ -71,6 +80,7 @@ struct xfrm_report {
 	uint64_t added_sec;               /* SA: since 1970 */
 	bool hard;                        /* EXPIRE */
 	struct xfrm_userpolicy_id policy; /* POLICY: what names it */
+	bool clear;                       /* POLICY: allows, without a template */
 	int result;                       /* RESULT: 0 or negative errno */
 };
 

@@ -103,6 +103,25 @@ static void complain(struct config *config, const struct xfrmd_connection_config
 	config_error(config, pointer, "%s", what);
 }
 
+static bool selectors_equal(const struct xfrmd_selector *a, const struct xfrmd_selector *b)
+{
+	return ip_prefix_covers(&a->local, &b->local) && ip_prefix_covers(&b->local, &a->local) &&
+	       ip_prefix_covers(&a->remote, &b->remote) &&
+	       ip_prefix_covers(&b->remote, &a->remote) && a->protocol == b->protocol &&
+	       a->local_port == b->local_port && a->remote_port == b->remote_port;
+}
+
+/* The kernel has one policy for them, which cannot be both. */
+static bool clears_what_is_protected(const struct xfrmd_connection_config *clears,
+				     const struct xfrmd_connection_config *protects)
+{
+	for (size_t i = 0; i < clears->clear_count; i++)
+		for (size_t k = 0; k < protects->selector_count; k++)
+			if (selectors_equal(&clears->clear[i], &protects->selectors[k]))
+				return true;
+	return false;
+}
+
 /* Between two connections, and between one and the site. */
 static void check_connections(struct config *config, const struct xfrmd_config *c)
 {
@@ -114,6 +133,9 @@ static void check_connections(struct config *config, const struct xfrmd_config *
 		for (size_t k = 0; k < i; k++)
 			if (c->connections[k].reqid == one->reqid)
 				complain(config, one, "its name has another's number; rename it");
+		for (size_t k = 0; k < c->connection_count; k++)
+			if (clears_what_is_protected(one, &c->connections[k]))
+				complain(config, one, "clear: has a selector that protects");
 	}
 }
 

@@ -24,7 +24,8 @@ struct xfrmd_connection_config {
 	uint16_t control_port;
 	bool tunnel;
 	struct xfrmd_selector selectors[XFRMD_MAX_SELECTORS];
-	size_t selector_count;
+	struct xfrmd_selector clear[XFRMD_MAX_SELECTORS]; /* goes as it is all the same */
+	size_t selector_count, clear_count;
 	uint64_t rekey_sec, hard_sec, drain_sec, rekey_bytes, hard_bytes;
 	uint32_t reqid;
 };
@@ -45,6 +46,7 @@ struct xfrmd_config *xfrmd_config_free(struct xfrmd_config *config);
 DEFINE_CLEANUP(struct xfrmd_config *, xfrmd_config_free);
 void xfrmd_config_print_help(FILE *stream);
 
-/* What marks our associations and policies in the kernel: a number of ours and the name's. */
+/* What marks our associations and protecting policies in the kernel: a number of ours and the
+ * name's. */
 uint32_t xfrmd_reqid(const char *connection) _pure_;
 bool xfrmd_reqid_is_ours(uint32_t reqid) _pure_;

@@ -21,9 +21,9 @@
 #define REQID_OURS          UINT32_C(0x51000000)
 #define REQID_NAME_MASK     UINT32_C(0x00ffffff)
 
-static const char *const members[] = {"peer",      "local",       "remote",     "control",
-				      "mode",      "selectors",   "rekey_sec",  "hard_sec",
-				      "drain_sec", "rekey_bytes", "hard_bytes", NULL};
+static const char *const members[] = {
+	"peer",      "local",    "remote",    "control",     "mode",       "selectors", "clear",
+	"rekey_sec", "hard_sec", "drain_sec", "rekey_bytes", "hard_bytes", NULL};
 static const char *const selector_members[] = {"local",      "remote",      "protocol",
 					       "local_port", "remote_port", NULL};
 
@@ -170,21 +170,21 @@ static void check_selector(const struct reader *reader, const struct xfrmd_conne
 			     "ports need a protocol that has them");
 }
 
-static void read_selector(struct config *config, const char *parent, size_t index, json_t *value,
-			  struct xfrmd_connection_config *c)
+static void read_selector(const struct reader *list, const char *member, size_t index,
+			  json_t *value, const struct xfrmd_connection_config *c,
+			  struct xfrmd_selector *s)
 {
 	char pointer[POINTER_MAX_CHARS];
-	const struct reader reader = {config, pointer, value};
-	struct xfrmd_selector *s = &c->selectors[c->selector_count++];
+	const struct reader reader = {list->config, pointer, value};
 
-	snprintf(pointer, sizeof(pointer), "%s/selectors/%zu", parent, index);
+	snprintf(pointer, sizeof(pointer), "%s/%s/%zu", list->pointer, member, index);
 	ip_prefix_of_host(&c->local, &s->local);
 	ip_prefix_of_host(&c->remote, &s->remote);
 	if (!json_is_object(value)) {
-		config_error(config, pointer, "expected {\"local\": ..., \"remote\": ...}");
+		config_error(list->config, pointer, "expected {\"local\": ..., \"remote\": ...}");
 		return;
 	}
-	config_check_members(config, pointer, value, selector_members);
+	config_check_members(list->config, pointer, value, selector_members);
 	read_prefix(&reader, "local", &s->local);
 	read_prefix(&reader, "remote", &s->remote);
 	read_protocol(&reader, s);
@@ -193,26 +193,34 @@ static void read_selector(struct config *config, const char *parent, size_t inde
 	check_selector(&reader, c, s);
 }
 
-/* Without any: all between the two ends. */
-static void read_selectors(const struct reader *reader, struct xfrmd_connection_config *c)
+static void read_list(const struct reader *reader, const char *member,
+		      const struct xfrmd_connection_config *c, struct xfrmd_selector *selectors,
+		      size_t *count)
 {
-	json_t *list = json_object_get(reader->object, "selectors");
+	json_t *list = json_object_get(reader->object, member);
 	json_t *value;
 	size_t i;
 
-	if (!list) {
-		ip_prefix_of_host(&c->local, &c->selectors[0].local);
-		ip_prefix_of_host(&c->remote, &c->selectors[0].remote);
-		c->selector_count = 1;
+	if (!list)
 		return;
-	}
 	if (!json_is_array(list) || json_array_size(list) == 0 ||
 	    json_array_size(list) > XFRMD_MAX_SELECTORS) {
-		complain(reader, "selectors", "expected a list of 1 to 32 selectors");
+		complain(reader, member, "expected a list of 1 to 32 selectors");
 		return;
 	}
 	json_array_foreach (list, i, value)
-		read_selector(reader->config, reader->pointer, i, value, c);
+		read_selector(reader, member, i, value, c, &selectors[i]);
+	*count = json_array_size(list);
+}
+
+/* Without any: all between the two ends, and nothing in clear. */
+static void read_selectors(const struct reader *reader, struct xfrmd_connection_config *c)
+{
+	ip_prefix_of_host(&c->local, &c->selectors[0].local);
+	ip_prefix_of_host(&c->remote, &c->selectors[0].remote);
+	c->selector_count = 1;
+	read_list(reader, "selectors", c, c->selectors, &c->selector_count);
+	read_list(reader, "clear", c, c->clear, &c->clear_count);
 }
 
 static void read_lifetimes(const struct reader *reader, struct xfrmd_connection_config *c)

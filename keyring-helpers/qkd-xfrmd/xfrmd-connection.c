@@ -10,12 +10,9 @@
 #include "common/log.h"
 #include "key-fetch.h"
 
-#define PRIORITY_BASE     1000
-#define PREFIX_BITS_MAX   128
 #define DESCRIPTION_BYTES 256
 /* The label is spent no longer than the other end may take; a short wait, because we ask again. */
-#define CALLOUT    "size=256 ttl=60 wait=3"
-#define DIRECTIONS 3
+#define CALLOUT "size=256 ttl=60 wait=3"
 
 struct xfrmd_connection {
 	const struct xfrmd_shared *shared;
@@ -214,65 +211,6 @@ static void on_fetched(uint64_t tag, int result, struct secret *key, void *userd
 
 	rekey_machine_fetched(c->machine, now_usec(), tag, result, key);
 	arm(c);
-}
-
-/* policies --------------------------------------------------------------------------------------
- */
-
-/* The narrower the selector, the smaller the number, the earlier it is asked. */
-static uint32_t priority(const struct xfrmd_selector *s)
-{
-	uint32_t bits = (uint32_t)s->local.length_bits + s->remote.length_bits;
-	uint32_t more = (s->protocol ? 1 : 0) + (s->local_port ? 1 : 0) + (s->remote_port ? 1 : 0);
-
-	return PRIORITY_BASE + (2 * PREFIX_BITS_MAX - bits) * 4 + (3 - more);
-}
-
-static void swap_ends(struct xfrm_policy_rule *rule)
-{
-	struct xfrm_policy_rule out = *rule;
-
-	rule->source = out.destination;
-	rule->destination = out.source;
-	rule->source_port = out.destination_port;
-	rule->destination_port = out.source_port;
-	rule->outer_source = out.outer_destination;
-	rule->outer_destination = out.outer_source;
-}
-
-bool xfrmd_connection_rule(const struct xfrmd_connection_config *config, size_t index,
-			   struct xfrm_policy_rule *ret)
-{
-	const struct xfrmd_selector *s = &config->selectors[index / DIRECTIONS];
-
-	if (index / DIRECTIONS >= config->selector_count)
-		return false;
-	*ret = (struct xfrm_policy_rule){
-		.direction = (enum xfrm_direction)(index % DIRECTIONS),
-		.source = s->local,
-		.destination = s->remote,
-		.protocol = s->protocol,
-		.source_port = s->local_port,
-		.destination_port = s->remote_port,
-		.priority = priority(s),
-		.outer_source = config->local,
-		.outer_destination = config->remote,
-		.reqid = config->reqid,
-		.tunnel = config->tunnel,
-	};
-	if (ret->direction != XFRM_DIRECTION_OUT)
-		swap_ends(ret);
-	return true;
-}
-
-int xfrmd_connection_protect(struct xfrmd_connection *c)
-{
-	struct xfrm_policy_rule rule;
-	int r = 0;
-
-	for (size_t i = 0; r >= 0 && xfrmd_connection_rule(c->config, i, &rule); i++)
-		r = xfrm_kernel_set_policy(c->shared->kernel, &rule);
-	return r;
 }
 
 /* life ------------------------------------------------------------------------------------------

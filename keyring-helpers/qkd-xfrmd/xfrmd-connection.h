@@ -28,8 +28,6 @@ int xfrmd_connection_new(const struct xfrmd_shared *shared,
 struct xfrmd_connection *xfrmd_connection_free(struct xfrmd_connection *connection);
 DEFINE_CLEANUP(struct xfrmd_connection *, xfrmd_connection_free);
 
-/* Policies first: from here on nothing of this connection leaves in clear. */
-int xfrmd_connection_protect(struct xfrmd_connection *connection);
 /* An association that is in the kernel already. */
 void xfrmd_connection_adopt(struct xfrmd_connection *connection, const struct xfrm_report *sa);
 void xfrmd_connection_start(struct xfrmd_connection *connection);
@@ -45,6 +43,3 @@ struct xfrmd_connection_status {
 };
 void xfrmd_connection_get_status(const struct xfrmd_connection *connection,
 				 struct xfrmd_connection_status *ret);
-/* One of the policies that a connection has; false: there are no more. For xfrmd.c and tests. */
-bool xfrmd_connection_rule(const struct xfrmd_connection_config *config, size_t index,
-			   struct xfrm_policy_rule *ret);

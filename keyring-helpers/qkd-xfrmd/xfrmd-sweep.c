@@ -3,10 +3,10 @@
 
 #include "xfrmd-sweep.h"
 
-#include "xfrmd-config.h"
+#include "xfrmd-rules.h"
 
-/* More than this at once is left for the next start. */
-#define SWEEP_MAX (3 * XFRMD_MAX_CONNECTIONS * XFRMD_MAX_SELECTORS)
+/* All that one configuration can have; more than this at once is left for the next start. */
+#define SWEEP_MAX (3 * XFRMD_MAX_CONNECTIONS * 2 * XFRMD_MAX_SELECTORS + 4)
 
 struct sweep {
 	xfrmd_sweep_keep_t keep;
@@ -22,7 +22,7 @@ static void on_report(const struct xfrm_report *report, void *userdata)
 	/* With SPI 0 it is the kernel's note that somebody waits, which nobody can delete. */
 	if (report->type == XFRM_REPORT_SA && report->spi == 0)
 		return;
-	if (xfrmd_reqid_is_ours(report->reqid) && !sweep->keep(report, sweep->userdata) &&
+	if (xfrmd_rules_is_ours(report) && !sweep->keep(report, sweep->userdata) &&
 	    sweep->count < SWEEP_MAX)
 		sweep->found[sweep->count++] = *report;
 }

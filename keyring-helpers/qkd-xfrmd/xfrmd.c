@@ -10,6 +10,8 @@
 #include "common/log.h"
 #include "common/version.h"
 #include "xfrmd-connection.h"
+#include "xfrmd-policies.h"
+#include "xfrmd-rules.h"
 #include "xfrmd-sweep.h"
 
 #define STATUS_DELAY_USEC (200 * USEC_PER_MSEC)
@@ -161,7 +163,7 @@ static int open_connections(struct xfrmd *x)
 static int protect(struct xfrmd *x)
 {
 	for (size_t i = 0; i < x->count; i++) {
-		int r = xfrmd_connection_protect(x->connections[i]);
+		int r = xfrmd_policies_protect(x->kernel, &x->config->connections[i]);
 
 		if (r < 0)
 			return log_failure(r, x->config->connections[i].name);
@@ -169,26 +171,11 @@ static int protect(struct xfrmd *x)
 	return 0;
 }
 
-static bool policy_is_wanted(const struct xfrmd_connection_config *config,
-			     const struct xfrm_userpolicy_id *id)
-{
-	struct xfrm_policy_rule rule;
-
-	for (size_t i = 0; xfrmd_connection_rule(config, i, &rule); i++)
-		if (xfrm_message_names_policy(id, &rule))
-			return true;
-	return false;
-}
-
 static bool keep(const struct xfrm_report *report, void *userdata)
 {
 	const struct xfrmd *x = userdata;
 
-	for (size_t i = 0; i < x->count; i++)
-		if (x->config->connections[i].reqid == report->reqid)
-			return report->type == XFRM_REPORT_SA ||
-			       policy_is_wanted(&x->config->connections[i], &report->policy);
-	return false;
+	return xfrmd_rules_is_wanted(x->config, report);
 }
 
 static int open_all(struct xfrmd *x)
@@ -213,6 +200,8 @@ static int open_all(struct xfrmd *x)
 		return r;
 	x->shared.control = x->control;
 	r = xfrmd_sweep(x->kernel, keep, x);
+	if (r >= 0)
+		r = xfrmd_policies_open(x->kernel, x->config);
 	if (r >= 0)
 		r = xfrm_kernel_foreach(x->kernel, false, on_existing, x);
 	return r < 0 ? log_failure(r, "what is in the kernel") : 0;

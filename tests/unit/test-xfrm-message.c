@@ -153,6 +153,45 @@ Test(xfrm_message, for_a_policy_reads_back_and_is_recognised)
 	cr_assert_not(xfrm_message_names_policy(&report.policy, &other));
 }
 
+Test(xfrm_message, for_a_clear_policy_has_an_index_and_no_template)
+{
+	struct xfrm_policy_rule rule = rule_of();
+	struct xfrm_userpolicy_info *info = nlmsg_data(header);
+	struct xfrm_report report;
+
+	rule.clear = true;
+	rule.index = 0x5100000a;
+	cr_assert_gt(xfrm_message_set_policy(&rule, 1, bytes, sizeof(bytes)), 0);
+	cr_assert_eq(info->index, 0x5100000a);
+	cr_assert_eq(info->action, XFRM_POLICY_ALLOW);
+	cr_assert_null(nlmsg_find_attr(header, sizeof(*info), XFRMA_TMPL));
+	header->nlmsg_type = XFRM_MSG_NEWPOLICY;
+	cr_assert_eq(xfrm_message_parse(header, &report), 0);
+	cr_assert(report.clear);
+	cr_assert_eq(report.reqid, 0);
+	cr_assert_eq(report.policy.index, 0x5100000a);
+	info->action = XFRM_POLICY_BLOCK;
+	cr_assert_eq(xfrm_message_parse(header, &report), 0);
+	cr_assert_not(report.clear, "one that blocks lets nothing through");
+	rule.clear = false;
+	cr_assert_gt(xfrm_message_set_policy(&rule, 1, bytes, sizeof(bytes)), 0);
+	header->nlmsg_type = XFRM_MSG_NEWPOLICY;
+	cr_assert_eq(xfrm_message_parse(header, &report), 0);
+	cr_assert_not(report.clear);
+}
+
+Test(xfrm_message, asks_for_a_policy_by_its_index)
+{
+	const struct xfrm_userpolicy_id id = {.dir = XFRM_POLICY_OUT, .index = 0x51000009};
+	const struct xfrm_userpolicy_id *sent = nlmsg_data(header);
+
+	cr_assert_gt(xfrm_message_get_policy(&id, 3, bytes, sizeof(bytes)), 0);
+	cr_assert_eq(header->nlmsg_type, XFRM_MSG_GETPOLICY);
+	cr_assert_eq(header->nlmsg_flags, NLM_F_REQUEST | NLM_F_ACK);
+	cr_assert_eq(sent->index, 0x51000009);
+	cr_assert_eq(sent->dir, XFRM_POLICY_OUT);
+}
+
 static void put(uint16_t type, const void *payload, size_t size_bytes)
 {
 	*header = (struct nlmsghdr){.nlmsg_type = type,

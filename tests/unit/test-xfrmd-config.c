@@ -5,7 +5,6 @@
 #include <sys/mman.h>
 
 #include "keyring-helpers/qkd-xfrmd/xfrmd-config.h"
-#include "keyring-helpers/qkd-xfrmd/xfrmd-connection.h"
 
 static int load(const char *text, char **ret_errors, struct xfrmd_config **ret)
 {
@@ -65,29 +64,24 @@ Test(xfrmd_config, has_defaults_for_all_but_the_ends)
 	cr_assert(ip_address_equal(&c->control, &c->remote));
 	cr_assert_eq(c->selector_count, 1);
 	cr_assert_eq(c->selectors[0].local.length_bits, 32);
+	cr_assert_eq(c->clear_count, 0);
 	cr_assert(xfrmd_reqid_is_ours(c->reqid));
 }
 
-Test(xfrmd_config, makes_three_policies_of_a_selector)
+Test(xfrmd_config, reads_what_goes_in_clear_like_what_is_protected)
 {
-	_cleanup_(xfrmd_config_freep) struct xfrmd_config *config = config_of(
-		"{" ENDS ",\"selectors\":[{\"local\":\"10.1.0.0/16\",\"remote\":\"10.2.0.0/16\","
-		"\"protocol\":\"udp\",\"remote_port\":53},{\"local\":\"10.1.0.0/24\"}]}");
-	struct xfrm_policy_rule in, out, forward, last;
+	_cleanup_(xfrmd_config_freep) struct xfrmd_config *config =
+		config_of("{" ENDS ",\"mode\":\"transport\",\"clear\":["
+			  "{\"protocol\":\"tcp\",\"local_port\":7700},"
+			  "{\"protocol\":\"tcp\",\"remote_port\":7700}]}");
+	const struct xfrmd_connection_config *c = &config->connections[0];
 
-	cr_assert(xfrmd_connection_rule(config->connections, 0, &in));
-	cr_assert(xfrmd_connection_rule(config->connections, 1, &out));
-	cr_assert(xfrmd_connection_rule(config->connections, 2, &forward));
-	cr_assert(xfrmd_connection_rule(config->connections, 5, &last));
-	cr_assert_not(xfrmd_connection_rule(config->connections, 6, &last));
-	cr_assert_eq(out.direction, XFRM_DIRECTION_OUT);
-	cr_assert_eq(out.destination_port, 53);
-	cr_assert_eq(out.source_port, 0);
-	cr_assert_eq(in.direction, XFRM_DIRECTION_IN);
-	cr_assert_eq(in.source_port, 53);
-	cr_assert(ip_address_equal(&in.outer_source, &config->connections->remote));
-	cr_assert_eq(forward.direction, XFRM_DIRECTION_FORWARD);
-	cr_assert_lt(last.priority, out.priority, "the narrower one comes first");
+	cr_assert_eq(c->selector_count, 1);
+	cr_assert_eq(c->clear_count, 2);
+	cr_assert_eq(c->clear[0].protocol, 6);
+	cr_assert_eq(c->clear[0].local_port, 7700);
+	cr_assert_eq(c->clear[0].remote.length_bits, 32);
+	cr_assert_eq(c->clear[1].remote_port, 7700);
 }
 
 Test(xfrmd_config, tells_what_is_wrong_and_where)
@@ -111,6 +105,11 @@ Test(xfrmd_config, tells_what_is_wrong_and_where)
 		{"{" ENDS ",\"selectors\":[{\"local\":\"::/0\"}]}", "is of another family"},
 		{"{" ENDS ",\"mode\":\"transport\",\"selectors\":[{\"local\":\"10.0.0.0/8\"}]}",
 		 "transport mode protects the two ends only"},
+		{"{" ENDS ",\"clear\":[]}", "clear: expected a list of 1 to 32"},
+		{"{" ENDS ",\"clear\":[{\"remote_port\":1}]}", "ports need a protocol"},
+		{"{" ENDS ",\"clear\":[{}]}", "clear: has a selector that protects"},
+		{"{" ENDS ",\"mode\":\"transport\",\"clear\":[{\"remote\":\"10.0.0.0/8\"}]}",
+		 "transport mode protects the two ends only"},
 		{"{\"peer\":\"alice\",\"local\":\"192.0.2.1\",\"remote\":\"192.0.2.2\"}",
 		 "our own site"},
 		{"{\"peer\":\"bob\",\"local\":\"192.0.2.1\",\"remote\":\"::2\"}", "another family"},
@@ -131,4 +130,31 @@ Test(xfrmd_config, refuses_names_that_make_no_label)
 			  &config),
 		     -EINVAL);
 	cr_assert_not_null(strstr(errors, "expected a name"), "%s", errors);
+}
+
+Test(xfrmd_config, refuses_to_clear_what_another_connection_protects)
+{
+	_cleanup_(freep) char *errors = NULL;
+	struct xfrmd_config *config = NULL;
+
+	cr_assert_eq(load("{\"site\":\"alice\",\"connections\":{"
+			  "\"office\":{" ENDS ",\"clear\":[{\"protocol\":\"tcp\"}]},"
+			  "\"tcp\":{" ENDS ",\"selectors\":[{\"protocol\":\"tcp\"}]}}}",
+			  &errors, &config),
+		     -EINVAL);
+	cr_assert_not_null(strstr(errors, "clear: has a selector that protects"), "%s", errors);
+}
+
+/* Found by trying: the same 24 bits of CRC-32C. */
+Test(xfrmd_config, refuses_two_names_with_one_number)
+{
+	_cleanup_(freep) char *errors = NULL;
+	struct xfrmd_config *config = NULL;
+
+	cr_assert_eq(xfrmd_reqid("c399889"), xfrmd_reqid("c822244"));
+	cr_assert_eq(load("{\"site\":\"alice\",\"connections\":{\"c399889\":{" ENDS "},"
+			  "\"c822244\":{" ENDS "}}}",
+			  &errors, &config),
+		     -EINVAL);
+	cr_assert_not_null(strstr(errors, "its name has another's number"), "%s", errors);
 }
