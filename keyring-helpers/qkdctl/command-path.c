@@ -3,6 +3,7 @@
 
 #include "commands.h"
 #include "ctl-message.h"
+#include "ctl-paths.h"
 #include "ctl-table.h"
 
 #define PATH_USEC (25 * USEC_PER_SEC) /* a start goes to the last site and back */
@@ -75,32 +76,6 @@ static const struct ctl_column path_columns[] = {
 	{"RELAYED", "relayed"},   {"FAILURES", "failures"},
 };
 
-/* "alice bob carol" as a row of names. */
-static json_t *split(const char *text)
-{
-	json_t *sites = json_array();
-
-	while (sites && text && *text) {
-		size_t length = strcspn(text, " ");
-
-		json_array_append_new(sites, json_stringn(text, length));
-		text += length + strspn(text + length, " ");
-	}
-	return sites;
-}
-
-static void add_sites(json_t *paths)
-{
-	json_t *path;
-	size_t i;
-
-	json_array_foreach (paths, i, path) {
-		json_object_set_new(path, "sites",
-				    split(json_string_value(json_object_get(path, "path"))));
-		json_object_del(path, "path");
-	}
-}
-
 int command_path_list(struct ctl *ctl)
 {
 	_cleanup_(sd_bus_message_unrefp) sd_bus_message *reply = NULL;
@@ -114,7 +89,7 @@ int command_path_list(struct ctl *ctl)
 		return EXIT_FAILURE;
 	}
 	if (ctl->json) {
-		add_sites(paths);
+		ctl_paths_split(paths);
 		return ctl_print_json(paths) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
 	}
 	ctl_terminal_examine(stdout, &terminal);

@@ -2,6 +2,7 @@
 /* qkdctl status: what this site has, how it is, and what is wrong. */
 
 #include "commands.h"
+#include "ctl-paths.h"
 #include "ctl-report.h"
 
 /* keyringd's properties, null when it does not answer, then everything else. */
@@ -10,11 +11,14 @@ static json_t *status_document(const struct ctl_snapshot *snapshot, const json_t
 	static const char *const members[] = {"site", "version", "kernel_shared"};
 	json_t *document = json_is_null(snapshot->keyring) ? json_object()
 							   : json_copy(snapshot->keyring);
+	_cleanup_(json_decrefp) json_t *paths = json_deep_copy(snapshot->paths);
 
+	ctl_paths_split(paths);
 	for (size_t i = 0; i < ELEMENTSOF(members); i++)
 		if (document && !json_object_get(document, members[i]))
 			json_object_set_new(document, members[i], json_null());
-	if (!document || json_object_set(document, "links", snapshot->links) < 0 ||
+	if (!document || json_object_set(document, "paths", paths) < 0 ||
+	    json_object_set(document, "links", snapshot->links) < 0 ||
 	    json_object_set(document, "stores", snapshot->stores) < 0 ||
 	    json_object_set(document, "quota", snapshot->quota) < 0 ||
 	    json_object_set(document, "disk", snapshot->disk) < 0 ||

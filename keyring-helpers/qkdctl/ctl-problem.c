@@ -189,6 +189,18 @@ static int add_store(json_t *list, const json_t *store, const json_t *links)
 		   "qkdctl status: does a link to %s agree keys, does a path lead there?", peer);
 }
 
+/* Paths */
+
+static int add_path(json_t *list, const json_t *path)
+{
+	const char *sites = text_of(path, "path");
+
+	if (is_true(path, "up"))
+		return 0;
+	return add(list, "path", sites, "it gives no keys, and is tried again from time to time",
+		   "qkdctl status at %s: is each hop connected, and has it keys?", sites);
+}
+
 /* The site */
 
 const char *ctl_problem_advice(const struct ctl_snapshot *snapshot)
@@ -253,6 +265,9 @@ int ctl_problem_list(const struct ctl_snapshot *snapshot, json_t **ret)
 	json_array_foreach (snapshot->stores, i, object)
 		if (r >= 0)
 			r = add_store(list, object, snapshot->links);
+	json_array_foreach (snapshot->paths, i, object)
+		if (r >= 0)
+			r = add_path(list, object);
 	if (r < 0)
 		return r;
 	*ret = TAKE_PTR(list);

@@ -15,7 +15,7 @@
 #define MANAGER    "org.freedesktop.DBus.ObjectManager"
 
 /* keyringd's properties, its stores, its user, the names on the bus */
-#define FIXED_QUESTIONS 4
+#define FIXED_QUESTIONS 5
 
 struct gathering {
 	sd_bus *bus;
@@ -106,6 +106,19 @@ static int on_stores(sd_bus_message *reply, void *userdata, sd_bus_error *error)
 		return 0;
 	json_decref(gathering->snapshot->stores);
 	gathering->snapshot->stores = ctl_links_sort(stores, "peer");
+	return 0;
+}
+
+static int on_paths(sd_bus_message *reply, void *userdata, sd_bus_error *error)
+{
+	struct gathering *gathering = userdata;
+	json_t *paths;
+
+	gathering->pending--;
+	if (sd_bus_message_is_method_error(reply, NULL) || ctl_message_read_list(reply, &paths) < 0)
+		return 0;
+	json_decref(gathering->snapshot->paths);
+	gathering->snapshot->paths = paths;
 	return 0;
 }
 
@@ -226,6 +239,8 @@ static int gather(struct gathering *gathering)
 	if (r >= 0)
 		r = ask_keyringd(gathering, MANAGER, "GetManagedObjects", NULL, on_stores);
 	if (r >= 0)
+		r = ask_keyringd(gathering, CTL_KEYRING_INTERFACE, "ListPaths", NULL, on_paths);
+	if (r >= 0)
 		r = wait_for_all(gathering);
 	for (size_t i = 0; i < gathering->slot_count; i++)
 		sd_bus_slot_unref(gathering->slots[i]);
@@ -247,6 +262,7 @@ int ctl_snapshot_take(sd_bus *bus, const char *links_directory, uint64_t timeout
 {
 	_cleanup_(ctl_snapshot_done) struct ctl_snapshot snapshot = {.keyring = json_null(),
 								     .stores = json_array(),
+								     .paths = json_array(),
 								     .quota = json_null(),
 								     .disk = read_disk(CTL_HOME)};
 	struct gathering gathering = {
@@ -268,6 +284,7 @@ void ctl_snapshot_done(struct ctl_snapshot *snapshot)
 	json_decref(snapshot->keyring);
 	json_decref(snapshot->stores);
 	json_decref(snapshot->links);
+	json_decref(snapshot->paths);
 	json_decref(snapshot->quota);
 	json_decref(snapshot->disk);
 }

@@ -22,6 +22,7 @@ struct ctl_snapshot {
 	json_t *keyring;   /* keyringd's properties, or null when it does not answer */
 	json_t *stores;    /* their properties, by peer */
 	json_t *links;     /* of every linkd on the bus, and of every link that is configured */
+	json_t *paths;     /* as ListPaths tells them */
 	json_t *quota;     /* of keyringd's user: keys, max_keys, bytes, max_bytes; or null */
 	json_t *disk;      /* of CTL_HOME: free and size in bytes; or null */
 	char trouble[160]; /* why keyringd does not answer; "" */

@@ -168,3 +168,24 @@ Test(ctl_problem, a_site_without_keyringd)
 	json_decref(list);
 	ctl_snapshot_done(&snapshot);
 }
+
+Test(ctl_problem, a_path_that_gives_no_keys)
+{
+	struct ctl_snapshot snapshot = {
+		.keyring = json_object(),
+		.links = json_array(),
+		.stores = json_array(),
+		.paths = json_loads("[{\"path\":\"alice bob carol\",\"up\":true},"
+				    "{\"path\":\"alice dave carol\",\"up\":false}]",
+				    0, NULL),
+		.quota = json_null(),
+	};
+	json_t *list;
+
+	cr_assert_eq(ctl_problem_list(&snapshot, &list), 0);
+	cr_assert_eq(json_array_size(list), 1u);
+	cr_assert_str_eq(text_of(json_array_get(list, 0), "subject"), "path alice dave carol");
+	assert_told(text_of(json_array_get(list, 0), "problem"), "it gives no keys");
+	json_decref(list);
+	ctl_snapshot_done(&snapshot);
+}
