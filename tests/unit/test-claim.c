@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 
 #include "drivers/driver.h"
+#include "tests/unit/support/test-directory.h"
 
 static int claim(const char *directory, const char *text)
 {
@@ -19,11 +20,10 @@ static int claim(const char *directory, const char *text)
 
 Test(claim, a_device_is_claimed_once_until_it_is_let_go)
 {
-	char directory[] = "/tmp/test-claim-XXXXXX", devices[64], lock[160];
+	char *directory = test_directory_new(), devices[64], lock[160];
 	struct stat status;
 	int first, other;
 
-	cr_assert_not_null(mkdtemp(directory));
 	snprintf(devices, sizeof(devices), "%s/devices", directory);
 	first = claim(devices, "sim://a?side=alice");
 	cr_assert_geq(first, 0);
@@ -41,28 +41,24 @@ Test(claim, a_device_is_claimed_once_until_it_is_let_go)
 	cr_assert_eq(unlink(lock), 0);
 	snprintf(lock, sizeof(lock), "%s/sim_a_0__256_bob.lock", devices);
 	cr_assert_eq(unlink(lock), 0);
-	rmdir(devices);
-	rmdir(directory);
+	test_directory_remove(directory);
 }
 
 Test(claim, a_link_in_the_lock_s_place_is_not_followed)
 {
-	char directory[] = "/tmp/test-claim-XXXXXX", lock[160];
+	char *directory = test_directory_new(), lock[160];
 
-	cr_assert_not_null(mkdtemp(directory));
 	snprintf(lock, sizeof(lock), "%s/sim_a_0__256_alice.lock", directory);
 	cr_assert_eq(symlink("/tmp/elsewhere", lock), 0);
 	cr_assert_eq(claim(directory, "sim://a?side=alice"), -ELOOP);
-	unlink(lock);
-	rmdir(directory);
+	test_directory_remove(directory);
 }
 
 Test(claim, two_pairs_of_saes_at_one_kme_are_two_devices)
 {
-	char directory[] = "/tmp/test-claim-XXXXXX", command[64];
+	char *directory = test_directory_new();
 	int carol, bob;
 
-	cr_assert_not_null(mkdtemp(directory));
 	bob = claim(directory, "etsi014://kme:1/?side=alice&sae=a&peer_sae=b");
 	cr_assert_geq(bob, 0);
 	carol = claim(directory, "etsi014://kme:1/?side=alice&sae=a&peer_sae=c");
@@ -70,6 +66,5 @@ Test(claim, two_pairs_of_saes_at_one_kme_are_two_devices)
 	cr_assert_eq(claim(directory, "etsi014://kme:1/?side=alice&sae=a&peer_sae=b"), -EBUSY);
 	close(bob);
 	close(carol);
-	snprintf(command, sizeof(command), "rm -r %s", directory);
-	cr_assert_eq(system(command), 0);
+	test_directory_remove(directory);
 }

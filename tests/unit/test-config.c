@@ -3,6 +3,7 @@
 
 #include "common/config.h"
 #include "tests/unit/support/test-allocation.h"
+#include "tests/unit/support/test-directory.h"
 
 struct peer {
 	char *name;
@@ -54,7 +55,7 @@ static const struct config_setting table[] = {
 	{.name = "peers", .type = CONFIG_CUSTOM, FIELD(peers), .parse = parse_peers},
 };
 
-static char path[64];
+static char *directory, path[64];
 static char printed[16384];
 
 /* Reads text as file c.json; what config_print_errors() prints, the directory cut off. */
@@ -79,7 +80,7 @@ static int read_config(const char *text, char *const *arguments, struct settings
 	fclose(stream);
 	*printed = '\0';
 	while (*from) {
-		from += strncmp(from, "/tmp/", 5) == 0 ? strlen(path) - strlen("c.json") : 0;
+		from += strncmp(from, path, strlen(path)) == 0 ? strlen(directory) + 1 : 0;
 		strncat(printed, from, strcspn(from, "\n") + 1);
 		from += strcspn(from, "\n") + 1;
 	}
@@ -88,16 +89,13 @@ static int read_config(const char *text, char *const *arguments, struct settings
 
 static void make_directory(void)
 {
-	strcpy(path, "/tmp/qkd-config-XXXXXX");
-	cr_assert(mkdtemp(path));
-	strcat(path, "/c.json");
+	directory = test_directory_new();
+	snprintf(path, sizeof(path), "%s/c.json", directory);
 }
 
 static void remove_directory(void)
 {
-	unlink(path);
-	*strrchr(path, '/') = '\0';
-	rmdir(path);
+	test_directory_remove(directory);
 }
 
 TestSuite(config, .init = make_directory, .fini = remove_directory);

@@ -7,6 +7,7 @@
 
 #include "keyring-helpers/qkdctl/ctl-links.h"
 #include "tests/unit/support/test-certificates.h"
+#include "tests/unit/support/test-directory.h"
 
 static json_t *configured(const char *const *files)
 {

@@ -10,6 +10,7 @@
 #include "qkd-keyringd/bus-api.h"
 #include "qkd-keyringd/keyringd-bus.h"
 #include "tests/unit/support/private-bus.h"
+#include "tests/unit/support/test-directory.h"
 
 static sd_event *event;
 static struct private_bus bus_daemon;
@@ -25,7 +26,7 @@ static struct keyringd_config config = {.site = "alice",
 static struct storage *state;
 static sd_bus *systemd, *caller;
 static sd_bus_message *reply;
-static char home[] = "/tmp/qkd-test-device-XXXXXX", program[128], units[256];
+static char *home, program[128], units[256];
 static bool systemd_refuses;
 
 static int method_unit(sd_bus_message *m, void *userdata, sd_bus_error *error)
@@ -93,8 +94,7 @@ static void set_up(void)
 {
 	struct policy *policy;
 
-	cr_assert_not_null(mkdtemp(home));
-	config.home = home;
+	config.home = home = test_directory_new();
 	cr_assert_eq(storage_new_directory(home, &state), 0);
 	snprintf(program, sizeof(program), "%s/linkd", home);
 	private_bus_start(&bus_daemon);
@@ -113,8 +113,6 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	char command[64];
-
 	sd_bus_message_unref(reply);
 	sd_bus_close_unref(caller);
 	sd_bus_close_unref(systemd);
@@ -125,8 +123,7 @@ static void tear_down(void)
 	sd_event_unref(event);
 	storage_free(state);
 	private_bus_stop(&bus_daemon);
-	snprintf(command, sizeof(command), "rm -r %s", home);
-	cr_assert_eq(system(command), 0);
+	test_directory_remove(home);
 }
 
 TestSuite(device_command, .init = set_up, .fini = tear_down);

@@ -4,11 +4,11 @@
 
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
-#include <ftw.h>
 #include <sys/socket.h>
 
 #include "qkd-linkd/distill/wegman-carter.h"
 #include "qkd-linkd/distilled-device.h"
+#include "tests/unit/support/test-directory.h"
 
 #define PATIENCE_USEC (60 * USEC_PER_SEC)
 #define KEYS          100
@@ -26,7 +26,7 @@ struct end {
 
 static sd_event *event;
 static struct end ends[2];
-static char directory[64];
+static char *directory;
 static uint16_t port;
 
 /* Frames travel by the loop, in order, as on a channel. */
@@ -160,8 +160,7 @@ static void prepare(void)
 	cr_assert_geq(sd_event_new(&event), 0);
 	cr_assert_geq(sd_event_add_defer(event, &postman, on_postman, NULL), 0);
 	sd_event_source_set_enabled(postman, SD_EVENT_OFF);
-	snprintf(directory, sizeof(directory), "/tmp/test-distilled-XXXXXX");
-	cr_assert_not_null(mkdtemp(directory));
+	directory = test_directory_new();
 	memset(secret, 0x35, sizeof(secret));
 	snprintf(path, sizeof(path), "%s/secret", directory);
 	file = fopen(path, "we");
@@ -175,11 +174,6 @@ static void prepare(void)
 	}
 }
 
-static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
-{
-	return remove(path);
-}
-
 static void dispose(void)
 {
 	for (unsigned i = 0; i < 2; i++) {
@@ -191,7 +185,7 @@ static void dispose(void)
 	lose_parcels();
 	sd_event_source_unref(postman);
 	sd_event_unref(event);
-	nftw(directory, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+	test_directory_remove(directory);
 }
 
 TestSuite(distilled_device, .init = prepare, .fini = dispose, .timeout = 90);

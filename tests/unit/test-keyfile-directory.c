@@ -5,6 +5,7 @@
 
 #include "qkd-linkd/keyfile-directory.h"
 #include "tests/unit/support/memory-storage.h"
+#include "tests/unit/support/test-directory.h"
 
 static struct memory_storage *memory;
 static struct storage *disk;
@@ -130,13 +131,12 @@ static int take_directory(const char *home, const char *link)
 Test(keyfile_directory, links_that_begin_at_the_same_time_take_different_directories)
 {
 	static const char *const links[] = {"alice-bob", "fibre2", "fibre3"};
-	char home[] = "/tmp/qkd-test-directory-XXXXXX", command[64];
+	char *home = test_directory_new();
 	_cleanup_(storage_freep) struct storage *keys = NULL;
 	struct keyfile_store store;
 	pid_t pids[ELEMENTSOF(links)];
 	int status;
 
-	cr_assert_not_null(mkdtemp(home));
 	for (size_t i = 0; i < ELEMENTSOF(links); i++) {
 		pids[i] = fork();
 		if (pids[i] == 0)
@@ -159,6 +159,5 @@ Test(keyfile_directory, links_that_begin_at_the_same_time_take_different_directo
 				     directory);
 		cr_assert_eq(keyfile_store_read(keys, "bob", &store), 0);
 	}
-	snprintf(command, sizeof(command), "rm -r %s", home);
-	cr_assert_eq(system(command), 0);
+	test_directory_remove(home);
 }

@@ -5,13 +5,14 @@
 #include <criterion/criterion.h>
 
 #include "qkd-linkd/link-device.h"
+#include "tests/unit/support/test-directory.h"
 
 #define SEED     "seed=00112233445566778899aabbccddeeff"
 #define PATIENCE (5 * USEC_PER_SEC)
 
 static sd_event *event;
 static struct link_device *device;
-static char runtime[] = "/tmp/test-link-device-XXXXXX";
+static char *runtime;
 static unsigned batches, fetched, states[DEVICE_SESSION_STARTED + 1];
 static struct key_batch *last;
 static int fetch_result;
@@ -47,18 +48,15 @@ static const struct link_device_handler handler = {.on_state = on_state,
 static void setup(void)
 {
 	cr_assert_eq(sd_event_default(&event), 1);
-	cr_assert_not_null(mkdtemp(runtime));
+	runtime = test_directory_new();
 }
 
 static void teardown(void)
 {
-	char path[64];
-
 	link_device_free(device);
 	key_batch_free(last);
 	sd_event_unref(event);
-	snprintf(path, sizeof(path), "rm -rf %s", runtime);
-	cr_assert_eq(system(path), 0);
+	test_directory_remove(runtime);
 }
 
 TestSuite(link_device, .init = setup, .fini = teardown);

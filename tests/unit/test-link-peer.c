@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "qkd-linkd/link-peer.h"
 #include "tests/unit/support/test-certificates.h"
+#include "tests/unit/support/test-directory.h"
 
 #define PATIENCE (5 * USEC_PER_SEC)
 

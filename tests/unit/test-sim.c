@@ -7,6 +7,7 @@
 
 #include "drivers/driver.h"
 #include "tests/unit/support/test-allocation.h"
+#include "tests/unit/support/test-directory.h"
 
 #define SEED       "00112233445566778899aabbccddeeff"
 #define LIMIT_USEC (5 * USEC_PER_SEC)
@@ -372,10 +373,9 @@ static void write_faults(const char *path, const char *text)
 
 Test(sim, faults_can_be_switched_while_it_runs)
 {
-	char directory[] = "/tmp/test-sim-XXXXXX", path[64], rest[96];
+	char *directory = test_directory_new(), path[64], rest[96];
 	struct end alice;
 
-	cr_assert_not_null(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/faults", directory);
 	snprintf(rest, sizeof(rest), "&faults=%s", path);
 	open_end(&alice, "alice", rest);
@@ -396,16 +396,15 @@ Test(sim, faults_can_be_switched_while_it_runs)
 	start(&alice);
 	cr_assert_eq(get(&alice, 1), 0);
 	close_end(&alice);
-	rmdir(directory);
+	test_directory_remove(directory);
 }
 
 Test(sim, the_trace_has_a_line_for_every_key_given)
 {
-	char directory[] = "/tmp/test-sim-XXXXXX", path[64], rest[96], line[128] = "";
+	char *directory = test_directory_new(), path[64], rest[96], line[128] = "";
 	struct end alice;
 	FILE *trace;
 
-	cr_assert_not_null(mkdtemp(directory));
 	snprintf(path, sizeof(path), "%s/trace", directory);
 	snprintf(rest, sizeof(rest), "&trace=%s", path);
 	open_end(&alice, "alice", rest);
@@ -429,7 +428,7 @@ Test(sim, the_trace_has_a_line_for_every_key_given)
 	fclose(trace);
 	close_end(&alice);
 	unlink(path);
-	rmdir(directory);
+	test_directory_remove(directory);
 }
 
 Test(sim, an_ended_session_answers_what_was_under_way)

@@ -7,6 +7,7 @@
 #include "common/log.h"
 #include "qkd-keyringd/site-network.h"
 #include "tests/unit/support/test-channels.h"
+#include "tests/unit/support/test-directory.h"
 
 struct end {
 	struct site_network *network;

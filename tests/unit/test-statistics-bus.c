@@ -13,6 +13,7 @@
 #include "common/statistics-bus.h"
 #include "common/statistics-filter.h"
 #include "common/statistics-message.h"
+#include "tests/unit/support/test-directory.h"
 
 enum { KEYS, STOCK, LATENCY, COUNT };
 
@@ -329,7 +330,7 @@ Test(statistics_bus, a_connection_that_ends_takes_its_readers_with_it)
 /* With a bus daemon between */
 
 static pid_t daemon_pid;
-static char bus_directory[] = "/tmp/qkd-test-statistics-XXXXXX";
+static char *bus_directory;
 static char address[128];
 
 static sd_bus *connect_to_daemon(void)
@@ -357,7 +358,7 @@ static bool has_name(sd_bus *bus)
 static void set_up_daemon(void)
 {
 	set_up_loop();
-	cr_assert_not_null(mkdtemp(bus_directory));
+	bus_directory = test_directory_new();
 	snprintf(address, sizeof(address), "unix:path=%s/bus", bus_directory);
 	daemon_pid = fork();
 	if (daemon_pid == 0) {
@@ -379,14 +380,10 @@ static void set_up_daemon(void)
 
 static void tear_down_daemon(void)
 {
-	char path[160];
-
 	tear_down();
 	kill(daemon_pid, SIGTERM);
 	waitpid(daemon_pid, NULL, 0);
-	snprintf(path, sizeof(path), "%s/bus", bus_directory);
-	unlink(path);
-	rmdir(bus_directory);
+	test_directory_remove(bus_directory);
 }
 
 TestSuite(statistics_on_a_bus, .init = set_up_daemon, .fini = tear_down_daemon, .timeout = 20);

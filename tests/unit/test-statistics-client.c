@@ -8,11 +8,12 @@
 
 #include "common/statistics-bus.h"
 #include "common/statistics-client.h"
+#include "tests/unit/support/test-directory.h"
 
 #define TIMEOUT_USEC (300 * USEC_PER_MSEC)
 #define MAX_CHILDREN 4
 
-static char directory[] = "/tmp/qkd-test-client-XXXXXX";
+static char *directory;
 static char address[128];
 static pid_t children[MAX_CHILDREN];
 static size_t child_count;
@@ -101,7 +102,7 @@ static void start_daemon(const char *name, bool answers)
 
 static void set_up(void)
 {
-	cr_assert_not_null(mkdtemp(directory));
+	directory = test_directory_new();
 	snprintf(address, sizeof(address), "unix:path=%s/bus", directory);
 	start_bus_daemon();
 	bus = connect_to_daemon();
@@ -110,16 +111,12 @@ static void set_up(void)
 
 static void tear_down(void)
 {
-	char path[160];
-
 	sd_bus_close_unref(bus);
 	while (child_count > 0) {
 		kill(children[--child_count], SIGKILL);
 		waitpid(children[child_count], NULL, 0);
 	}
-	snprintf(path, sizeof(path), "%s/bus", directory);
-	unlink(path);
-	rmdir(directory);
+	test_directory_remove(directory);
 }
 
 TestSuite(statistics_client, .init = set_up, .fini = tear_down, .timeout = 20);

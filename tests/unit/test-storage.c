@@ -6,33 +6,21 @@
 #include <sys/stat.h>
 
 #include "common/storage.h"
+#include "tests/unit/support/test-directory.h"
 
-static char root[] = "/tmp/test-storage-XXXXXX";
+static char *root;
 static struct storage *storage;
 
 static void set_up(void)
 {
-	cr_assert(mkdtemp(root));
+	root = test_directory_new();
 	cr_assert_eq(storage_new_directory(root, &storage), 0);
-}
-
-static int remove_entry(const char *name, void *userdata)
-{
-	char path[600];
-
-	snprintf(path, sizeof(path), "%s%s%s", (const char *)userdata, *(char *)userdata ? "/" : "",
-		 name);
-	if (storage->ops->list(storage, path, remove_entry, path) == 0 ||
-	    storage->ops->remove(storage, path) < 0)
-		storage->ops->remove(storage, path);
-	return 0;
 }
 
 static void tear_down(void)
 {
-	storage->ops->list(storage, ".", remove_entry, (void *)"");
 	storage = storage_free(storage);
-	rmdir(root);
+	test_directory_remove(root);
 }
 
 TestSuite(storage, .init = set_up, .fini = tear_down);

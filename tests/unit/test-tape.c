@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "qkd-linkd/qkd-distill/tape.h"
+#include "tests/unit/support/test-directory.h"
 
 #define COUNT 40000 /* three buffers */
 
@@ -16,14 +17,14 @@ static const struct recording_header header = {
 	.probability = {0.70, 0.15, 0.15},
 };
 static struct sim_event events[COUNT], got[COUNT + 1];
-static char directory[] = "/tmp/qkd-test-tape-XXXXXX", path[64];
+static char *directory, path[64];
 
 static void prepare(void)
 {
 	_cleanup_(sim_optics_freep) struct sim_optics *optics = NULL;
 	struct sim_optics_parameters p;
 
-	cr_assert_not_null(mkdtemp(directory));
+	directory = test_directory_new();
 	snprintf(path, sizeof(path), "%s/light", directory);
 	sim_optics_defaults(&p);
 	cr_assert_eq(sim_optics_new(&p, &optics), 0);
@@ -32,8 +33,7 @@ static void prepare(void)
 
 static void dispose(void)
 {
-	unlink(path);
-	rmdir(directory);
+	test_directory_remove(directory);
 }
 
 TestSuite(tape, .init = prepare, .fini = dispose);

@@ -7,19 +7,20 @@
 #include <sys/un.h>
 
 #include "common/unix-socket.h"
+#include "tests/unit/support/test-directory.h"
 
-static char directory[] = "/tmp/qkd-test-socket-XXXXXX", path[64];
+static char *directory, path[64];
 
 static void set_up(void)
 {
-	cr_assert_not_null(mkdtemp(directory));
+	directory = test_directory_new();
 	snprintf(path, sizeof(path), "%s/socket", directory);
 }
 
 static void tear_down(void)
 {
 	unlink(path);
-	cr_assert_eq(rmdir(directory), 0);
+	test_directory_remove(directory);
 }
 
 TestSuite(unix_socket, .init = set_up, .fini = tear_down);

@@ -10,11 +10,12 @@
 #include "common/upcall-wire.h"
 #include "fake-issuer.h"
 #include "qkd-keyringd/upcall.h"
+#include "tests/unit/support/test-directory.h"
 
 static sd_event *event;
 static struct admission admission;
 static struct upcall_server *server;
-static char directory[] = "/tmp/qkd-test-upcall-XXXXXX";
+static char *directory;
 static char path[64];
 
 static void set_up_as(uid_t helper_uid)
@@ -22,13 +23,12 @@ static void set_up_as(uid_t helper_uid)
 	struct upcall_server_options options = {
 		.name = "alice",
 		.site = "alice",
-		.directory = directory,
 		.helper_uid = helper_uid,
 		.admission = &admission,
 	};
 	struct policy *policy;
 
-	cr_assert_not_null(mkdtemp(directory));
+	options.directory = directory = test_directory_new();
 	snprintf(path, sizeof(path), "%s/alice/socket", directory);
 	sd_event_new(&event);
 	policy_new_default(&policy); /* uid 0 alone */
@@ -50,8 +50,8 @@ static void tear_down(void)
 	admission_done(&admission);
 	sd_event_unref(event);
 	snprintf(site, sizeof(site), "%s/alice", directory);
-	rmdir(site);
-	cr_assert_eq(rmdir(directory), 0, "the socket is gone");
+	cr_assert_eq(rmdir(site), 0, "the socket is gone");
+	test_directory_remove(directory);
 }
 
 static void run_loop(void)

@@ -11,13 +11,12 @@
 
 #include "common/storage.h"
 #include "common/wal.h"
+#include "tests/unit/support/test-directory.h"
 
 #define KIND        "TEST"
 #define READINGS    1500
 #define WRITTEN_MIN 1000
 #define RECORDS     500 /* between two rewrites */
-
-static char root[] = "/tmp/test-wal-shared-XXXXXX";
 
 struct writing {
 	uint32_t from, next;
@@ -96,11 +95,11 @@ static int check(const struct wal_record *record, const struct wal_place *place,
 Test(wal_shared, a_reader_sees_whole_records_in_order_while_the_owner_writes, .timeout = 60)
 {
 	_cleanup_(storage_freep) struct storage *storage = NULL;
+	char *root = test_directory_new();
 	uint32_t last = 0;
 	int status, r;
 	pid_t pid;
 
-	cr_assert(mkdtemp(root));
 	cr_assert_eq(storage_new_directory(root, &storage), 0);
 	pid = fork();
 	if (pid == 0)
@@ -118,7 +117,5 @@ Test(wal_shared, a_reader_sees_whole_records_in_order_while_the_owner_writes, .t
 	kill(pid, SIGKILL);
 	cr_assert_eq(waitpid(pid, &status, 0), pid);
 	cr_expect(WIFSIGNALED(status), "the writer ended with %d", WEXITSTATUS(status));
-	storage->ops->remove(storage, "w");
-	storage->ops->remove(storage, "w.new");
-	rmdir(root);
+	test_directory_remove(root);
 }

@@ -2,6 +2,7 @@
 /* Starts, stops and spoils the mock KMEs that the tests of etsi014 talk to. */
 
 #include "tests/unit/support/kme-pair.h"
+#include "tests/unit/support/test-directory.h"
 
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -14,7 +15,7 @@
 
 const char *const kme_pair_saes[] = {"alice", "bob"};
 const char *const kme_pair_names[] = {"kme-a", "kme-b"};
-char kme_pair_directory[32];
+char *kme_pair_directory;
 unsigned kme_pair_ports[2];
 static pid_t kmes[2];
 
@@ -133,8 +134,7 @@ bool kme_pair_is_possible(void)
 
 void kme_pair_init(void)
 {
-	strcpy(kme_pair_directory, "/tmp/test-kme-XXXXXX");
-	cr_assert_not_null(mkdtemp(kme_pair_directory));
+	kme_pair_directory = test_directory_new();
 	kme_pair_make_ca("ca");
 	for (enum kme_side side = ALICE; side <= BOB; side++) {
 		make_certificate(kme_pair_saes[side]);
@@ -146,5 +146,5 @@ void kme_pair_done(void)
 {
 	kme_pair_kill(ALICE);
 	kme_pair_kill(BOB);
-	kme_pair_shell("rm -rf %s", kme_pair_directory);
+	test_directory_remove(kme_pair_directory);
 }

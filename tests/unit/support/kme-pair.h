@@ -15,7 +15,7 @@ enum kme_side {
 
 extern const char *const kme_pair_saes[2];  /* "alice", "bob" */
 extern const char *const kme_pair_names[2]; /* "kme-a", "kme-b" */
-extern char kme_pair_directory[32];         /* ca.crt, alice.crt, alice.key, state/, ... */
+extern char *kme_pair_directory;            /* ca.crt, alice.crt, alice.key, state/, ... */
 extern unsigned kme_pair_ports[2];
 
 bool kme_pair_is_possible(void); /* python3 is there */

@@ -4,8 +4,6 @@
  * the openssl command and make exactly the wrong certificates that they need.
  */
 
-#include <dirent.h>
-#include <fcntl.h>
 #include <openssl/ec.h>
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
@@ -137,24 +135,4 @@ struct channel_identity *test_ca_identity(struct test_ca *ca, const char *file,
 	snprintf(key_file, sizeof(key_file), "%s/%s.key", ca->directory, file);
 	channel_identity_new(ca_file, certificate_file, key_file, &what, &identity);
 	return must(identity, what ?: "identity");
-}
-
-char *test_directory_new(void)
-{
-	char *directory = must(strdup("/tmp/qkd-test-XXXXXX"), "strdup");
-
-	return must(mkdtemp(directory), "mkdtemp");
-}
-
-void test_directory_remove(char *directory)
-{
-	DIR *entries = opendir(directory);
-	struct dirent *entry;
-
-	while (entries && (entry = readdir(entries)))
-		unlinkat(dirfd(entries), entry->d_name, 0);
-	if (entries)
-		closedir(entries);
-	rmdir(directory);
-	free(directory);
 }

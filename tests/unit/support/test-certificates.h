@@ -22,7 +22,3 @@ void test_ca_issue(struct test_ca *ca, const char *name);
 struct channel_identity *test_ca_identity(struct test_ca *ca, const char *file,
 					  struct test_ca *trusted);
 const char *test_ca_directory(const struct test_ca *ca);
-
-/* A directory below /tmp, and its end with everything in it. */
-char *test_directory_new(void);
-void test_directory_remove(char *directory);

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "tests/unit/support/test-channels.h"
+#include "tests/unit/support/test-directory.h"
 
 uint64_t test_now_usec(void)
 {
