@@ -18,6 +18,10 @@
 #define LOG_NAME_MAX_CHARS    96
 #define LOG_JOURNAL_SOCKET    "/run/systemd/journal/socket"
 
+const char *const log_level_names[] = {"emerg",  "alert", "crit",  "err", "warning",
+				       "notice", "info",  "debug", NULL};
+_Static_assert(LOG_ERR == 3 && LOG_DEBUG == 7, "the words stand in syslog's order");
+
 /* Fields of one entry, laid out one after another in text. */
 struct entry {
 	char text[LOG_TEXT_MAX_BYTES];

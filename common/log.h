@@ -20,6 +20,8 @@
 void log_set_identity(const char *program, const char *site, const char *link);
 void log_set_max_level(int level); /* LOG_ERR ... LOG_DEBUG; default LOG_INFO */
 int log_max_level(void);
+/* Syslog's words by level, ended by NULL: the choices of a setting. */
+extern const char *const log_level_names[];
 void log_to_stderr(void); /* even where there is a journal */
 
 void log_line(int level, const char *format, ...) _printf_(2, 3);

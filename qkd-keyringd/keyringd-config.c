@@ -3,9 +3,8 @@
 
 #include "keyringd-config.h"
 
-#include <syslog.h>
-
 #include "common/address.h"
+#include "common/log.h"
 #include "issuer.h"
 
 #define DEFAULT_HOME    "/var/lib/qkd"
@@ -16,11 +15,6 @@
 #define RUN_AHEAD_MAX   4096
 #define LOW_WATER_MAX   1000000
 #define ADDRESS_MAX     300
-
-/* A choice's index is what config_read() gives: error stands at 3, as LOG_ERR does. */
-static const char *const log_levels[] = {"emerg",  "alert", "crit",  "err", "warning",
-					 "notice", "info",  "debug", NULL};
-_Static_assert(LOG_ERR == 3 && LOG_DEBUG == 7, "the choices stand in syslog's order");
 
 static char *peer_pointer(const char *parent, const char *site)
 {
@@ -219,7 +213,7 @@ static const struct config_setting settings[] = {
 	 .type = CONFIG_CHOICE,
 	 .change = CONFIG_ANY_TIME,
 	 FIELD(log_level),
-	 .choices = log_levels,
+	 .choices = log_level_names,
 	 .argument = "LEVEL",
 	 .help = "err, warning, notice, info or debug (default info)"},
 };

@@ -6,10 +6,10 @@
 
 #include "qkd-linkd/link-config.h"
 
-#include <syslog.h>
 #include <systemd/sd-event.h>
 
 #include "common/config.h"
+#include "common/log.h"
 #include "common/pool.h"
 #include "drivers/driver.h"
 #include "qkd-linkd/distill/distill.h"
@@ -21,11 +21,6 @@
 #define BUS_MAX_CHARS   1024
 #define HOLD_MAX_SEC    86400
 #define LIMIT_MAX_KEYS  (UINT64_C(1) << 32)
-
-/* A choice's index is what config_read() gives: err stands at 3, as LOG_ERR does. */
-static const char *const log_levels[] = {"emerg",  "alert", "crit",  "err", "warning",
-					 "notice", "info",  "debug", NULL};
-_Static_assert(LOG_ERR == 3 && LOG_DEBUG == 7, "the choices stand in syslog's order");
 
 static const char *const consumers[] = {
 	[LINK_CONSUMER_KEYRING] = "keyring", [LINK_CONSUMER_FILES] = "files", NULL};
@@ -139,8 +134,8 @@ static const struct config_setting settings[] = {
 	{SETTING("distill.count_both_directions", CONFIG_BOOL, distill_count_both),
 	 .argument = "BOOL",
 	 .help = "count what both ends say in reconciliation as leaked (default false)"},
-	{CHANGES("log_level", CONFIG_CHOICE, log_level), .choices = log_levels, .argument = "LEVEL",
-	 .help = "emerg ... err, warning, notice, info, debug (default info)"},
+	{CHANGES("log_level", CONFIG_CHOICE, log_level), .choices = log_level_names,
+	 .argument = "LEVEL", .help = "emerg ... err, warning, notice, info, debug (default info)"},
 };
 
 static void check_together(struct config *config, const struct link_config *c)

@@ -3,17 +3,11 @@
 
 #include "xfrmd-config.h"
 
-#include <syslog.h>
-
+#include "common/log.h"
 #include "common/name.h"
 #include "xfrmd-connection-config.h"
 
 #define POINTER_MAX_CHARS 160
-
-/* A choice's index is what config_read() gives: error stands at 3, as LOG_ERR does. */
-static const char *const log_levels[] = {"emerg",  "alert", "crit",  "err", "warning",
-					 "notice", "info",  "debug", NULL};
-_Static_assert(LOG_ERR == 3 && LOG_DEBUG == 7, "the choices stand in syslog's order");
 
 static int read_connections(struct config *config, const char *parent, json_t *value,
 			    struct xfrmd_config *c)
@@ -77,7 +71,7 @@ static const struct config_setting settings[] = {
 	{.name = "log_level",
 	 .type = CONFIG_CHOICE,
 	 FIELD(log_level),
-	 .choices = log_levels,
+	 .choices = log_level_names,
 	 .argument = "LEVEL",
 	 .help = "err, warning, notice, info or debug (default info)"},
 };
