@@ -46,23 +46,32 @@ static long now_usec(clockid_t clock)
 	return time.tv_sec * USEC_PER_SEC + time.tv_nsec / NSEC_PER_USEC;
 }
 
-static struct sockaddr_in address(const char *text, int port)
-{
-	struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+/* Of either family; the kernel takes no offence at bytes after the shorter one. */
+union address {
+	struct sockaddr any;
+	struct sockaddr_in v4;
+	struct sockaddr_in6 v6;
+};
 
-	if (inet_pton(AF_INET, text, &address.sin_addr) != 1) {
-		fprintf(stderr, "traffic: %s is no address\n", text);
-		exit(2);
-	}
-	return address;
+static union address address(const char *text, int port)
+{
+	union address v4 = {.v4 = {.sin_family = AF_INET, .sin_port = htons(port)}};
+	union address v6 = {.v6 = {.sin6_family = AF_INET6, .sin6_port = htons(port)}};
+
+	if (inet_pton(AF_INET, text, &v4.v4.sin_addr) == 1)
+		return v4;
+	if (inet_pton(AF_INET6, text, &v6.v6.sin6_addr) == 1)
+		return v6;
+	fprintf(stderr, "traffic: %s is no address\n", text);
+	exit(2);
 }
 
 static int bound(const char *text, int port)
 {
-	struct sockaddr_in at = address(text, port);
-	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	union address at = address(text, port);
+	int fd = socket(at.any.sa_family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
-	if (fd < 0 || bind(fd, (struct sockaddr *)&at, sizeof at) < 0) {
+	if (fd < 0 || bind(fd, &at.any, sizeof at) < 0) {
 		perror("traffic: bind");
 		exit(1);
 	}
@@ -71,7 +80,7 @@ static int bound(const char *text, int port)
 
 static int send_all(const char *from, const char *to, long rate, long count)
 {
-	struct sockaddr_in target = address(to, PORT);
+	union address target = address(to, PORT);
 	long started = now_usec(CLOCK_MONOTONIC), i;
 	char packet[PACKET_BYTES] = {0};
 	int fd = bound(from, 0);
@@ -82,8 +91,7 @@ static int send_all(const char *from, const char *to, long rate, long count)
 
 		clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 		snprintf(packet, sizeof packet, MARK "%010ld", i);
-		(void)sendto(fd, packet, sizeof packet, 0, (struct sockaddr *)&target,
-			     sizeof target);
+		(void)sendto(fd, packet, sizeof packet, 0, &target.any, sizeof target);
 	}
 	printf("{\"sent\": %ld, \"seconds\": %.2f}\n", i,
 	       (double)(now_usec(CLOCK_MONOTONIC) - started) / USEC_PER_SEC);

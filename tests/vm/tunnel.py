@@ -31,6 +31,10 @@ class Tunnel:
     def everywhere(self, function):
         return dict(zip(self.sites, everywhere(function, self.sites)))
 
+    def address(self, site):
+        """Where its traffic begins and ends."""
+        return NETWORK[site] + ".1"
+
     # the two ends ------------------------------------------------------------------------------
 
     def configuration(self, site, hard_sec):
@@ -47,9 +51,9 @@ class Tunnel:
             at(site, f"systemctl restart {UNIT}")
         self.everywhere(one)
 
-    def wait_secured(self):
+    def wait_secured(self, status="1 of 1 connections have keys"):
         self.everywhere(lambda site: wait_for(
-            lambda: "1 of 1 connections have keys" in show(site, UNIT, "StatusText"), f"keys at {site}"))
+            lambda: status in show(site, UNIT, "StatusText"), f"at {site}: {status}"))
 
     def clear(self):
         """Nothing of it is left at either end."""
@@ -74,10 +78,10 @@ class Tunnel:
         self.everywhere(lambda site: at(site, "systemctl stop send receive 2>/dev/null || true"))
         self.everywhere(lambda site: at(
             site, "rm -f /run/traffic-end; " + background(
-                "receive", f"/root/traffic receive {NETWORK[site]}.1")
+                "receive", f"/root/traffic receive {self.address(site)}")
             + "; timeout 30 sh -c 'until ss -Hlun sport = :4711 | grep -q .; do sleep 0.1; done'"))
         self.everywhere(lambda site: at(site, background(
-            "send", f"/root/traffic send {NETWORK[site]}.1 {NETWORK[self.other[site]]}.1 {RATE}"
+            "send", f"/root/traffic send {self.address(site)} {self.address(self.other[site])} {RATE}"
             f" {RATE * seconds}")))
 
     def finish_traffic(self):
