@@ -52,9 +52,10 @@ static void hasten(struct rekey_machine *m, uint64_t now_usec)
 }
 
 void rekey_machine_adopt(struct rekey_machine *m, uint64_t now_usec, enum rekey_direction direction,
-			 uint32_t spi, uint64_t age_usec)
+			 uint32_t spi, uint64_t age_usec, bool spent)
 {
 	rekey_table_add(m, direction, spi, now_usec - MIN(age_usec, now_usec));
+	rekey_table_find(m, direction, spi)->spent = spent;
 }
 
 void rekey_machine_start(struct rekey_machine *m, uint64_t now_usec)
@@ -69,6 +70,8 @@ void rekey_machine_start(struct rekey_machine *m, uint64_t now_usec)
 		m->current.spi_in = in ? in->spi : 0;
 		m->begin_usec = MAX(now_usec, out->added_usec + m->options.rekey_usec);
 		rekey_table_retire(m, now_usec, REKEY_OUT, out->spi, REKEY_LINGER_USEC);
+		if (out->spent)
+			hasten(m, now_usec);
 	}
 	rekey_machine_timer(m, now_usec);
 }

@@ -65,9 +65,10 @@ int rekey_machine_new(const struct rekey_options *options, struct rekey_machine 
 struct rekey_machine *rekey_machine_free(struct rekey_machine *m);
 DEFINE_CLEANUP(struct rekey_machine *, rekey_machine_free);
 
-/* Before the start: an association that an earlier process installed, and how old it is. */
+/* Before the start: an association that an earlier process installed, and how old it is. spent: it
+ * has passed its soft limit of bytes, of which the kernel tells once and nobody may have heard. */
 void rekey_machine_adopt(struct rekey_machine *m, uint64_t now_usec, enum rekey_direction direction,
-			 uint32_t spi, uint64_t age_usec);
+			 uint32_t spi, uint64_t age_usec, bool spent);
 void rekey_machine_start(struct rekey_machine *m, uint64_t now_usec);
 
 /* result: 0 with a key, which passes to the machine, or negative errno. */

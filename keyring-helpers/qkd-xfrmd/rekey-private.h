@@ -44,6 +44,7 @@ struct rekey_sa {
 	enum rekey_direction direction;
 	uint32_t spi;
 	uint64_t added_usec, remove_usec;
+	bool spent; /* adopted beyond its soft limit of bytes */
 };
 
 struct rekey_machine {

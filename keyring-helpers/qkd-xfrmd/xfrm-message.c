@@ -280,6 +280,7 @@ static int parse_sa(struct nlmsghdr *header, struct xfrm_report *report)
 	report->destination = from_kernel(&sa->id.daddr, sa->family);
 	report->source = from_kernel(&sa->saddr, sa->family);
 	report->added_sec = sa->curlft.add_time;
+	report->used_bytes = sa->curlft.bytes;
 	return 0;
 }
 

@@ -78,6 +78,7 @@ struct xfrm_report {
 	struct ip_address source;         /* SA, EXPIRE */
 	uint32_t spi;                     /* SA, EXPIRE */
 	uint64_t added_sec;               /* SA: since 1970 */
+	uint64_t used_bytes;              /* SA */
 	bool hard;                        /* EXPIRE */
 	struct xfrm_userpolicy_id policy; /* POLICY: what names it */
 	bool clear;                       /* POLICY: allows, without a template */

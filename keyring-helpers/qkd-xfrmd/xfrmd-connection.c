@@ -272,7 +272,8 @@ void xfrmd_connection_adopt(struct xfrmd_connection *c, const struct xfrm_report
 	    !ip_address_equal(in ? &sa->source : &sa->destination, &c->config->remote))
 		return;
 	rekey_machine_adopt(c->machine, now_usec(), in ? REKEY_IN : REKEY_OUT, sa->spi,
-			    MIN(age_sec, c->config->hard_sec) * USEC_PER_SEC);
+			    MIN(age_sec, c->config->hard_sec) * USEC_PER_SEC,
+			    !in && sa->used_bytes >= c->config->rekey_bytes);
 }
 
 void xfrmd_connection_start(struct xfrmd_connection *c)

@@ -103,6 +103,26 @@ Test(rekey_machine, takes_over_what_is_installed_after_a_restart_of_either_end)
 	}
 }
 
+Test(rekey_machine, replaces_at_once_what_had_sent_its_bytes_when_it_was_taken_over)
+{
+	for (int one = PAIR_LEADER; one <= PAIR_FOLLOWER; one++) {
+		struct rekey_pair_side *side = &pair.sides[one];
+
+		begin(3600, 14400, 5);
+		rekey_pair_run(&pair, SECONDS(4));
+		rekey_pair_restart(&pair, (enum rekey_pair_end)one, false);
+		rekey_pair_run(&pair, SECONDS(10));
+		cr_assert_eq(side->renewed, 0);
+		for (size_t i = 0; i < side->sa_count; i++)
+			side->sas[i].spent = side->sas[i].direction == REKEY_OUT;
+		rekey_pair_restart(&pair, (enum rekey_pair_end)one, false);
+		rekey_pair_run(&pair, SECONDS(10));
+		cr_assert_eq(side->renewed, 1);
+		cr_assert_eq(rekey_pair_lost(&pair), 0);
+		end();
+	}
+}
+
 Test(rekey_machine, survives_restarts_in_the_middle_of_everything, .timeout = 120)
 {
 	begin(3, 15, 5);

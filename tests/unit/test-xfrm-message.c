@@ -102,7 +102,9 @@ Test(xfrm_message, for_an_association_reads_back)
 		struct xfrm_report report;
 
 		cr_assert_gt(xfrm_message_new_sa(&sa, key, 9, bytes, sizeof(bytes)), 0);
+		((struct xfrm_usersa_info *)nlmsg_data(header))->curlft.bytes = 65536;
 		cr_assert_eq(xfrm_message_parse(header, &report), 0);
+		cr_assert_eq(report.used_bytes, 65536);
 		cr_assert_eq(report.type, XFRM_REPORT_SA);
 		cr_assert_eq(report.sequence, 9);
 		cr_assert_eq(report.spi, sa.spi);

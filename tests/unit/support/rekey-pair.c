@@ -168,7 +168,8 @@ void rekey_pair_restart(struct rekey_pair *pair, enum rekey_pair_end end, bool r
 		side->sa_count = 0;
 	for (size_t i = 0; i < side->sa_count; i++)
 		rekey_machine_adopt(side->machine, pair->now_usec, side->sas[i].direction,
-				    side->sas[i].spi, pair->now_usec - side->sas[i].added_usec);
+				    side->sas[i].spi, pair->now_usec - side->sas[i].added_usec,
+				    side->sas[i].spent);
 	rekey_pair_start(pair, end);
 }
 

@@ -22,6 +22,7 @@ struct rekey_pair_sa {
 	uint32_t spi;
 	uint64_t added_usec;
 	uint8_t key[SA_DERIVE_KEY_BYTES];
+	bool spent;
 };
 
 struct rekey_pair_side {
