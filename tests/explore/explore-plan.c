@@ -63,7 +63,7 @@ void explore_plan_make(const struct explore_subject *subject, uint64_t seed,
 		uint64_t rate = kind->per_10000_steps << prng_below(&prng, 3);
 		uint64_t count = ret->steps * rate / 10000 + prng_below(&prng, 2);
 
-		if (!is_in || !subject->allows(ret->features, i))
+		if (!is_in || (subject->allows && !subject->allows(ret->features, i)))
 			continue;
 		for (uint64_t k = 0; k < count; k++)
 			add_fault(&prng, kind, i, ret);

@@ -11,39 +11,40 @@
 
 #include "tests/explore/explore.h"
 
-static void tell(const struct explore_subject *subject, void *world, struct explore_plan *plan)
+static void tell(const struct explore_subject *subject, struct explore_course *course,
+		 struct explore_plan *plan)
 {
-	unsigned trials = explore_shrink(subject, world, plan);
+	unsigned trials = explore_shrink(subject, course, plan);
 
 	fprintf(stderr, "\nshrunk in %u trials to ", trials);
 	explore_plan_print(subject, plan);
 	fprintf(stderr, "what happens then:\n");
-	(void)subject->run(world, plan, true);
-	fprintf(stderr, "violated: %s\n", subject->violation(world));
+	(void)subject->run(course, plan, true);
+	fprintf(stderr, "violated: %s\n", course->violation);
 }
 
-static int run_episodes(const struct explore_subject *subject, void *world, uint64_t steps,
-			bool shrink, struct explore_result *ret)
+static int run_episodes(const struct explore_subject *subject, struct explore_course *course,
+			uint64_t steps, bool shrink, struct explore_result *ret)
 {
 	struct explore_plan *plan = malloc(sizeof(*plan));
-	uint64_t before = subject->steps(world);
+	uint64_t before = course->steps;
 
 	if (!plan)
 		return -ENOMEM;
 	do {
 		explore_plan_make(subject, ret->seed, plan);
-		ret->is_violated = subject->run(world, plan, getenv("EXPLORE_TRACE")) < 0;
+		ret->is_violated = subject->run(course, plan, getenv("EXPLORE_TRACE")) < 0;
 		ret->episodes++;
-		ret->steps = subject->steps(world) - before;
+		ret->steps = course->steps - before;
 		if (!ret->is_violated)
 			ret->seed++;
 	} while (!ret->is_violated && ret->steps < steps);
 	if (ret->is_violated) {
-		snprintf(ret->violation, sizeof(ret->violation), "%s", subject->violation(world));
+		snprintf(ret->violation, sizeof(ret->violation), "%s", course->violation);
 		fprintf(stderr, "%s: seed %" PRIu64 ", step %" PRIu64 ": %s\n", subject->name,
 			ret->seed, ret->steps, ret->violation);
 		if (shrink)
-			tell(subject, world, plan);
+			tell(subject, course, plan);
 	}
 	free(plan);
 	return 0;
@@ -53,16 +54,16 @@ int explore_run(const struct explore_subject *subject, uint64_t first_seed, uint
 		bool shrink, struct explore_result *ret)
 {
 	struct explore_result result = {.seed = first_seed};
-	void *world;
+	struct explore_course *course;
 	int r;
 
-	r = subject->new (&world);
+	r = subject->new (&course);
 	if (r < 0)
 		return r;
-	r = run_episodes(subject, world, steps, shrink, &result);
+	r = run_episodes(subject, course, steps, shrink, &result);
 	if (r >= 0 && !result.is_violated && subject->report)
-		subject->report(world);
-	subject->free(world);
+		subject->report(course);
+	subject->free(course);
 	*ret = result;
 	return r;
 }

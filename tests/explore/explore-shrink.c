@@ -15,7 +15,7 @@
 
 struct shrink {
 	const struct explore_subject *subject;
-	void *world;
+	struct explore_course *course;
 	struct explore_plan *plan; /* fails */
 	struct explore_plan *trial;
 	unsigned trials;
@@ -27,7 +27,7 @@ static bool try_trial(struct shrink *shrink)
 	if (shrink->trials == MAX_TRIALS)
 		return false;
 	shrink->trials++;
-	if (shrink->subject->run(shrink->world, shrink->trial, false) == 0)
+	if (shrink->subject->run(shrink->course, shrink->trial, false) == 0)
 		return false;
 	memcpy(shrink->plan, shrink->trial, sizeof(*shrink->plan));
 	return true;
@@ -79,12 +79,12 @@ static bool shrink_faults(struct shrink *shrink)
 	return is_shorter;
 }
 
-unsigned explore_shrink(const struct explore_subject *subject, void *world,
+unsigned explore_shrink(const struct explore_subject *subject, struct explore_course *course,
 			struct explore_plan *plan)
 {
 	struct shrink shrink = {
 		.subject = subject,
-		.world = world,
+		.course = course,
 		.plan = plan,
 		.trial = malloc(sizeof(*plan)),
 	};

@@ -41,21 +41,32 @@ struct explore_kind {
 	bool has_site;
 };
 
+/* What every world has of the episode that is run. */
+struct explore_course {
+	const struct explore_plan *plan;
+	size_t next_fault; /* of the plan */
+	struct prng prng;  /* the dice of this step */
+	uint64_t now_usec, step;
+	uint64_t steps; /* of all episodes so far */
+	bool is_calm;   /* no more faults: everything has to settle */
+	bool is_traced;
+	char violation[200]; /* "" while all is well */
+};
+
 struct explore_subject {
 	const char *name;
 	const struct explore_kind *kinds;
 	size_t kind_count;
 	/* What the seed gives besides the faults: steps and features. */
 	void (*choose)(struct prng *prng, struct explore_plan *plan);
-	/* May a fault of this kind be in a plan with these features? */
+	/* May a fault of this kind be in a plan with these features? NULL: any may. */
 	bool (*allows)(uint32_t features, unsigned kind);
-	int (*new)(void **ret_world);
-	void (*free)(void *world);
+	int (*new)(struct explore_course **ret); /* a world's */
+	void (*free)(struct explore_course *course);
 	/* 0, or -1 when something was violated. trace: tell every event to standard error. */
-	int (*run)(void *world, const struct explore_plan *plan, bool trace);
-	const char *(*violation)(const void *world);
-	uint64_t (*steps)(const void *world); /* of all episodes so far */
-	void (*report)(const void *world);    /* figures of its own to standard output, or NULL */
+	int (*run)(struct explore_course *course, const struct explore_plan *plan, bool trace);
+	void (*report)(const struct explore_course
+			       *course); /* figures of its own to standard output, or NULL */
 };
 
 struct explore_result {
@@ -76,9 +87,26 @@ int explore_main(const struct explore_subject *subject, uint64_t default_steps);
 void explore_plan_make(const struct explore_subject *subject, uint64_t seed,
 		       struct explore_plan *ret);
 void explore_plan_print(const struct explore_subject *subject, const struct explore_plan *plan);
-/* Leaves out whatever is not needed for a violation; world is used for the trials. Answers how many
- * trials it took. */
-unsigned explore_shrink(const struct explore_subject *subject, void *world,
+/* Leaves out whatever is not needed for a violation; the world is used for the trials. Answers how
+ * many trials it took. */
+unsigned explore_shrink(const struct explore_subject *subject, struct explore_course *course,
 			struct explore_plan *plan);
 /* The dice of one step. */
 void explore_dice(const struct explore_plan *plan, uint64_t step, struct prng *ret);
+
+static inline bool explore_one_in(struct prng *prng, unsigned n)
+{
+	return prng_below(prng, n) == 0;
+}
+
+/* For worlds. What an episode begins with; nothing is traced until the world says so. */
+void explore_begin(struct explore_course *course, const struct explore_plan *plan);
+void explore_step_begin(struct explore_course *course);
+void explore_step_end(struct explore_course *course);
+/* The next one of this step, or NULL. */
+const struct explore_fault *explore_next_fault(struct explore_course *course);
+void explore_violation(struct explore_course *course, const char *format, ...) _printf_(2, 3);
+void explore_trace(const struct explore_course *course, const char *format, ...) _printf_(2, 3);
+/* The step's dice; the first one also for memory_storage_crash(). */
+unsigned explore_choose(unsigned count, void *course);
+bool explore_chance(struct explore_course *course, unsigned per_thousand);

@@ -47,12 +47,13 @@ static void note_label(struct issuers_site *site, unsigned label, uint64_t seque
 	if (*newest == sequence + 1)
 		return;
 	if (world->was_label[label][sequence])
-		issuers_violation(world,
+		explore_violation(&world->course,
 				  "L%u is key %" PRIu64 " at %s, which it was before %" PRIu64,
 				  label, sequence, issuers_names[site->index], *newest - 1);
-	if (*newest && !(world->plan->features & ISSUERS_SHORT_LABELS))
-		issuers_violation(world, "L%u is key %" PRIu64 " at %s, and %" PRIu64 " elsewhere",
-				  label, sequence, issuers_names[site->index], *newest - 1);
+	if (*newest && !(world->course.plan->features & ISSUERS_SHORT_LABELS))
+		explore_violation(&world->course,
+				  "L%u is key %" PRIu64 " at %s, and %" PRIu64 " elsewhere", label,
+				  sequence, issuers_names[site->index], *newest - 1);
 	if (*newest)
 		world->was_label[label][*newest - 1] = true;
 	*newest = sequence + 1;
@@ -70,22 +71,23 @@ static void note_handed_out(struct issuers_request *request, uint64_t sequence)
 	char text[32];
 
 	describe_purpose(purpose, text, sizeof(text));
-	issuers_trace(world, "%s: key %" PRIu64 " for %s to uid %u", name, sequence, text,
+	explore_trace(&world->course, "%s: key %" PRIu64 " for %s to uid %u", name, sequence, text,
 		      request->owner);
 	/* What was on its way to its owner when its label ended is the owner's still. */
 	if (purpose == PURPOSE_ID && here->purpose >= PURPOSE_LABEL &&
-	    here->owner == request->owner && world->plan->features & ISSUERS_SHORT_LABELS)
+	    here->owner == request->owner && world->course.plan->features & ISSUERS_SHORT_LABELS)
 		purpose = here->purpose;
 	if (here->delivery == DELIVERY_RECORDED)
-		issuers_violation(world, "%s: key %" PRIu64 " is issued twice", name, sequence);
+		explore_violation(&world->course, "%s: key %" PRIu64 " is issued twice", name,
+				  sequence);
 	if (here->purpose && (here->purpose != purpose || here->owner != request->owner))
-		issuers_violation(world, "%s: key %" PRIu64 " goes to two requests", name,
+		explore_violation(&world->course, "%s: key %" PRIu64 " goes to two requests", name,
 				  sequence);
 	if (there->purpose && there->purpose != purpose)
-		issuers_violation(world, "key %" PRIu64 " has another purpose at %s", sequence,
-				  name);
+		explore_violation(&world->course, "key %" PRIu64 " has another purpose at %s",
+				  sequence, name);
 	if (purpose >= PURPOSE_LABEL && world->is_new[sequence])
-		issuers_violation(world, "key %" PRIu64 " was new, and is L%u's", sequence,
+		explore_violation(&world->course, "key %" PRIu64 " was new, and is L%u's", sequence,
 				  request->label);
 	world->delivered++;
 	world->pairs += there->purpose && !here->purpose;
@@ -112,11 +114,11 @@ static void note_part(struct issuers_request *request, uint64_t sequence, size_t
 	now.bits = bits;
 	now.offset = offset;
 	if (here->bits && !is_same_part(here, &now))
-		issuers_violation(world, "%s: key %" PRIu64 " is part of two keys",
+		explore_violation(&world->course, "%s: key %" PRIu64 " is part of two keys",
 				  issuers_names[site->index], sequence);
 	if (there->bits && !is_same_part(there, &now))
-		issuers_violation(world, "key %" PRIu64 " is part of another key at %s", sequence,
-				  issuers_names[site->index]);
+		explore_violation(&world->course, "key %" PRIu64 " is part of another key at %s",
+				  sequence, issuers_names[site->index]);
 	note_handed_out(request, sequence);
 	here->first = now.first;
 	here->bits = bits;
@@ -146,7 +148,7 @@ static void note_key(struct issuers_request *request, const struct secret *key)
 		size_bytes = MIN(key->size_bytes - done, (size_t)ISSUERS_KEY_BYTES);
 		sequence = recognise(key->bytes + done, size_bytes);
 		if (sequence == UINT64_MAX || (done == 0 && sequence != request->sequence)) {
-			issuers_violation(world, "key %" PRIu64 " has other bytes",
+			explore_violation(&world->course, "key %" PRIu64 " has other bytes",
 					  request->sequence);
 			return;
 		}
@@ -161,10 +163,10 @@ static void answered(struct issuers_request *request, int result)
 	struct issuers *world = request->site->world;
 
 	if (request->is_answered)
-		issuers_violation(world, "a request is answered twice");
+		explore_violation(&world->course, "a request is answered twice");
 	request->is_answered = true;
 	request->operation = NULL;
-	issuers_trace(world, "%s: request %zu: %s", issuers_names[request->site->index],
+	explore_trace(&world->course, "%s: request %zu: %s", issuers_names[request->site->index],
 		      (size_t)(request - world->requests), result < 0 ? strerror(-result) : "done");
 }
 
@@ -182,7 +184,7 @@ static void on_delivered(int result, const struct issued_key *key, void *userdat
 	request->delivery = key->delivery;
 	request->sequence = sequence = sequence_of(&key->id);
 	if (sequence == UINT64_MAX) {
-		issuers_violation(world, "a key that no linkd agreed");
+		explore_violation(&world->course, "a key that no linkd agreed");
 		return;
 	}
 	request->bits = key->key_bits;
@@ -193,17 +195,17 @@ static void note_new(struct issuers_request *request, uint64_t sequence)
 {
 	struct issuers *world = request->site->world;
 
-	issuers_trace(world, "%s: key %" PRIu64 " is new", issuers_names[request->site->index],
-		      sequence);
+	explore_trace(&world->course, "%s: key %" PRIu64 " is new",
+		      issuers_names[request->site->index], sequence);
 	if (world->is_new[sequence])
-		issuers_violation(world, "key %" PRIu64 " is new twice", sequence);
+		explore_violation(&world->course, "key %" PRIu64 " is new twice", sequence);
 	/* Whoever guesses its id may have it at the other site before its owner hears of it here.
 	 */
 	for (unsigned i = 0; i < 2; i++)
 		if (world->sites[i].keys[sequence].purpose >=
 		    (i == request->site->index ? PURPOSE_ID : PURPOSE_LABEL))
-			issuers_violation(world, "key %" PRIu64 " is new, and %s had it", sequence,
-					  issuers_names[i]);
+			explore_violation(&world->course, "key %" PRIu64 " is new, and %s had it",
+					  sequence, issuers_names[i]);
 	world->is_new[sequence] = true;
 }
 
@@ -266,7 +268,7 @@ static void start_request(struct issuers_request *request, struct issuers_site *
 	request->life = site->life;
 	request->delivery = NULL;
 	request->is_answered = false;
-	issuers_trace(world, "%s: request %zu: uid %u asks for %s %" PRIu64,
+	explore_trace(&world->course, "%s: request %zu: uid %u asks for %s %" PRIu64,
 		      issuers_names[site->index], (size_t)(request - world->requests),
 		      request->owner, names[request->ask],
 		      request->ask == ISSUERS_ASK_LABEL ? request->label : request->sequence);
@@ -279,8 +281,8 @@ static void start_request(struct issuers_request *request, struct issuers_site *
 static uint64_t choose_sequence(struct issuers_site *site)
 {
 	struct issuers *world = site->world;
-	uint64_t sequence = issuers_choose((unsigned)site->lines + 3, world);
-	bool is_known = issuers_chance(world, 700);
+	uint64_t sequence = explore_choose((unsigned)site->lines + 3, &world->course);
+	bool is_known = explore_chance(&world->course, 700);
 
 	for (unsigned i = 0; is_known && i < ISSUERS_MAX_KEYS; i++) {
 		uint64_t other = (sequence + i) % ISSUERS_MAX_KEYS;
@@ -296,7 +298,7 @@ static uint32_t choose_bits(const struct issuers *world, unsigned which)
 {
 	static const uint32_t sizes[] = {64, 128, 136, 256, 392};
 
-	if (!(world->plan->features & ISSUERS_SIZES))
+	if (!(world->course.plan->features & ISSUERS_SIZES))
 		return 0;
 	return sizes[which % ELEMENTSOF(sizes)];
 }
@@ -308,34 +310,37 @@ void issuers_ask(struct issuers_site *site)
 
 	if (!request || !site->issuer)
 		return;
-	request->ask = (enum issuers_ask)issuers_choose(ISSUERS_ASKS_ + 1, world);
+	request->ask = (enum issuers_ask)explore_choose(ISSUERS_ASKS_ + 1, &world->course);
 	if (request->ask == ISSUERS_ASKS_)
 		request->ask = ISSUERS_ASK_LABEL;
-	request->label = issuers_choose(ISSUERS_LABELS, world);
-	request->owner = issuers_choose(OWNERS, world);
+	request->label = explore_choose(ISSUERS_LABELS, &world->course);
+	request->owner = explore_choose(OWNERS, &world->course);
 	request->sequence = choose_sequence(site);
-	request->bits = choose_bits(world, request->ask == ISSUERS_ASK_LABEL
-						   ? request->label
-						   : issuers_choose(ISSUERS_LABELS, world));
-	request->deadline_usec = world->now_usec + prng_below(&world->prng, WAIT_USEC);
+	request->bits =
+		choose_bits(world, request->ask == ISSUERS_ASK_LABEL
+					   ? request->label
+					   : explore_choose(ISSUERS_LABELS, &world->course));
+	request->deadline_usec =
+		world->course.now_usec + prng_below(&world->course.prng, WAIT_USEC);
 	start_request(request, site);
 }
 
 void issuers_helper(struct issuers *world)
 {
-	struct issuers_request *request = &world->requests[issuers_choose(ISSUERS_REQUESTS, world)];
+	struct issuers_request *request =
+		&world->requests[explore_choose(ISSUERS_REQUESTS, &world->course)];
 	struct issuers_site *site = request->site;
 	struct delivery *delivery;
-	bool is_delivered = issuers_chance(world, 700);
+	bool is_delivered = explore_chance(&world->course, 700);
 
 	if (!site)
 		return;
 	issuers_site_enter(site);
 	if (!request->is_answered) {
-		if (!issuers_chance(world, 50))
+		if (!explore_chance(&world->course, 50))
 			return;
-		issuers_trace(world, "%s: request %zu is given up", issuers_names[site->index],
-			      (size_t)(request - world->requests));
+		explore_trace(&world->course, "%s: request %zu is given up",
+			      issuers_names[site->index], (size_t)(request - world->requests));
 		issue_operation_cancel(TAKE_PTR(request->operation));
 		request->site = NULL;
 		return;
@@ -344,7 +349,7 @@ void issuers_helper(struct issuers *world)
 	request->site = NULL;
 	if (!delivery)
 		return;
-	issuers_trace(world, "%s: key %" PRIu64 " %s", issuers_names[site->index],
+	explore_trace(&world->course, "%s: key %" PRIu64 " %s", issuers_names[site->index],
 		      request->sequence, is_delivered ? "is delivered" : "is not delivered");
 	for (size_t i = 0; is_delivered && i < ISSUERS_MAX_KEYS; i++)
 		if (site->keys[i].bits && site->keys[i].first == request->sequence)
@@ -382,9 +387,10 @@ void issuers_check_deadlines(struct issuers *world)
 		const struct issuers_request *request = &world->requests[i];
 
 		if (request->site && !request->is_answered &&
-		    request->site->stalled_usec + LATE_USEC < world->now_usec &&
-		    request->deadline_usec + LATE_USEC < world->now_usec)
-			issuers_violation(world, "%s: request %zu has no answer at its deadline",
+		    request->site->stalled_usec + LATE_USEC < world->course.now_usec &&
+		    request->deadline_usec + LATE_USEC < world->course.now_usec)
+			explore_violation(&world->course,
+					  "%s: request %zu has no answer at its deadline",
 					  issuers_names[request->site->index], i);
 	}
 }
@@ -406,7 +412,7 @@ static void check_owner(struct issuers *world, uint64_t sequence)
 		owners += store_is_own(
 			issuer_find_store(world->sites[i].issuer, issuers_names[!i])->store, place);
 	if (owners == 2)
-		issuers_violation(world, "key %" PRIu64 " has two owners", sequence);
+		explore_violation(&world->course, "key %" PRIu64 " has two owners", sequence);
 }
 
 /* While its owner has not been killed, a key is available to it only on the peer's word that it is
@@ -421,7 +427,7 @@ static void check_marked(struct issuers *world, unsigned owner, uint64_t sequenc
 	if (world->sites[owner].life == 1 && store_is_own(stores[owner], place) &&
 	    store_state(stores[owner], place) == STORE_KEY_AVAILABLE &&
 	    store_state(stores[!owner], place) == STORE_KEY_RESERVED)
-		issuers_violation(world, "%s may choose key %" PRIu64 ", which is marked",
+		explore_violation(&world->course, "%s may choose key %" PRIu64 ", which is marked",
 				  issuers_names[owner], sequence);
 }
 
@@ -439,8 +445,8 @@ static void check_destroyed(struct issuers *world, unsigned owner, uint64_t sequ
 	    store_state(stores[owner], place) == STORE_KEY_DESTROYED &&
 	    store_state(stores[!owner], place) == STORE_KEY_AVAILABLE &&
 	    !store_is_own(stores[!owner], place))
-		issuers_violation(world, "key %" PRIu64 " is destroyed at %s only", sequence,
-				  issuers_names[owner]);
+		explore_violation(&world->course, "key %" PRIu64 " is destroyed at %s only",
+				  sequence, issuers_names[owner]);
 }
 
 void issuers_check_settled(struct issuers *world)
@@ -452,7 +458,7 @@ void issuers_check_settled(struct issuers *world)
 		    issuer_store_status(world->sites[i].issuer, 0, &status) < 0)
 			return;
 		if (!status.connected)
-			issuers_violation(world, "%s is not connected", issuers_names[i]);
+			explore_violation(&world->course, "%s is not connected", issuers_names[i]);
 	}
 	for (uint64_t i = 0; i < world->agreed; i++)
 		check_owner(world, i);

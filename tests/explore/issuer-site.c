@@ -20,7 +20,7 @@ const char *const issuers_names[2] = {"alice", "bob"};
 
 void issuers_site_enter(struct issuers_site *site)
 {
-	fake_loop_set_time(site->world->now_usec);
+	fake_loop_set_time(site->world->course.now_usec);
 	fake_loop_set_clock(site->clock_offset);
 }
 
@@ -97,7 +97,7 @@ void issuers_add_keys(struct issuers_site *site, uint64_t count)
 		write_line(site, site->lines++);
 	if (disk->ops->sync_directory(disk, peer) < 0)
 		abort();
-	issuers_trace(site->world, "%s: linkd has keys %" PRIu64 " to %" PRIu64,
+	explore_trace(&site->world->course, "%s: linkd has keys %" PRIu64 " to %" PRIu64,
 		      issuers_names[site->index], first, site->lines - 1);
 	if (!site->issuer)
 		return;
@@ -113,7 +113,7 @@ static int end_send(struct site_transport *transport, const json_t *frame)
 	struct issuers_end *end = CONTAINER_OF(transport, struct issuers_end, transport);
 	struct issuers *world = end->site->world;
 	struct issuers_frame *queued = &world->frames[world->frame_count];
-	uint64_t at = world->now_usec + prng_below(&world->prng, DELAY_USEC);
+	uint64_t at = world->course.now_usec + prng_below(&world->course.prng, DELAY_USEC);
 	char *text;
 
 	if (!end->other)
@@ -122,7 +122,7 @@ static int end_send(struct site_transport *transport, const json_t *frame)
 		return -ENOBUFS;
 	text = json_dumps(frame, JSON_COMPACT);
 	*queued = (struct issuers_frame){.to = end->other, .json = json_loads(text, 0, NULL)};
-	issuers_trace(world, "%s says %s", issuers_names[end->site->index], text);
+	explore_trace(&world->course, "%s says %s", issuers_names[end->site->index], text);
 	free(text);
 	for (size_t i = 0; i < world->frame_count; i++) /* TLS keeps the order */
 		if (world->frames[i].to == queued->to)
@@ -155,7 +155,8 @@ static void end_close(struct site_transport *transport)
 	if (end->site->end == end)
 		end->site->end = NULL;
 	free(end);
-	world->connect_usec = world->now_usec + prng_below(&world->prng, RECONNECT_USEC);
+	world->connect_usec =
+		world->course.now_usec + prng_below(&world->course.prng, RECONNECT_USEC);
 }
 
 static void lose_end(struct issuers_site *site)
@@ -170,7 +171,7 @@ void issuers_cut(struct issuers *world)
 {
 	if (!world->sites[0].end && !world->sites[1].end)
 		return;
-	issuers_trace(world, "the connection is cut");
+	explore_trace(&world->course, "the connection is cut");
 	lose_end(&world->sites[0]);
 	lose_end(&world->sites[1]);
 }
@@ -189,11 +190,11 @@ static struct issuers_end *new_end(struct issuers_site *site)
 
 void issuers_connect(struct issuers *world)
 {
-	world->connect_usec = world->now_usec + RECONNECT_USEC;
+	world->connect_usec = world->course.now_usec + RECONNECT_USEC;
 	if (!world->sites[0].issuer || !world->sites[1].issuer)
 		return;
 	issuers_cut(world);
-	issuers_trace(world, "a connection begins");
+	explore_trace(&world->course, "a connection begins");
 	for (unsigned i = 0; i < 2; i++)
 		world->sites[i].end = new_end(&world->sites[i]);
 	for (unsigned i = 0; i < 2; i++)
@@ -228,15 +229,15 @@ static void on_fatal(int result, const char *what, void *userdata)
 
 	site->is_fatal = true;
 	if (!site->is_disk_faulty && !memory_storage_is_off(site->disk))
-		issuers_violation(site->world, "%s: %s: %s", issuers_names[site->index], what,
-				  strerror(-result));
+		explore_violation(&site->world->course, "%s: %s: %s", issuers_names[site->index],
+				  what, strerror(-result));
 }
 
 void issuers_site_start(struct issuers_site *site)
 {
 	static const struct issuer_handler handler = {.on_fatal = on_fatal};
 	struct issuers *world = site->world;
-	uint32_t features = world->plan->features;
+	uint32_t features = world->course.plan->features;
 	struct issuer_peer peer = {.site = issuers_names[!site->index]};
 	struct storage *disk = memory_storage_storage(site->disk);
 	struct issuer_options options = {
@@ -258,11 +259,12 @@ void issuers_site_start(struct issuers_site *site)
 
 	site->life++;
 	site->is_fatal = false;
-	issuers_trace(world, "%s: keyringd starts", issuers_names[site->index]);
+	explore_trace(&world->course, "%s: keyringd starts", issuers_names[site->index]);
 	issuers_site_enter(site);
 	r = issuer_new(&options, &what, &site->issuer);
 	if (r < 0 && !site->is_disk_faulty && !memory_storage_is_off(site->disk))
-		issuers_violation(world, "%s does not start: %s", issuers_names[site->index], what);
+		explore_violation(&world->course, "%s does not start: %s",
+				  issuers_names[site->index], what);
 	if (r < 0)
 		issuers_site_crash(site, MEMORY_CRASH_LOSE);
 	else
@@ -273,14 +275,16 @@ void issuers_site_stop(struct issuers_site *site)
 {
 	if (!site->issuer)
 		return;
-	issuers_trace(site->world, "%s: keyringd stops in order", issuers_names[site->index]);
+	explore_trace(&site->world->course, "%s: keyringd stops in order",
+		      issuers_names[site->index]);
 	memory_storage_power_on(site->disk);
 	site->is_disk_faulty = false;
 	issuers_site_enter(site);
 	site->issuer = issuer_free(site->issuer);
 	issuers_people_lost(site);
 	lose_end(&site->world->sites[!site->index]);
-	site->restart_usec = site->world->now_usec + prng_below(&site->world->prng, RESTART_USEC);
+	site->restart_usec =
+		site->world->course.now_usec + prng_below(&site->world->course.prng, RESTART_USEC);
 }
 
 /* What it frees must not reach the disk any more: the disk is off meanwhile. */
@@ -290,7 +294,7 @@ void issuers_site_crash(struct issuers_site *site, enum memory_crash how)
 	struct issuers *world = site->world;
 	bool is_cut = how != MEMORY_CRASH_PROCESS;
 
-	issuers_trace(world, "%s: %s", issuers_names[site->index],
+	explore_trace(&world->course, "%s: %s", issuers_names[site->index],
 		      is_cut ? "power cut" : "kill -9");
 	world->crashes++;
 	memory_storage_power_off_at(site->disk, 0);
@@ -303,11 +307,11 @@ void issuers_site_crash(struct issuers_site *site, enum memory_crash how)
 	}
 	site->issuer = issuer_free(site->issuer);
 	issuers_people_lost(site);
-	memory_storage_crash(site->disk, how, how == MEMORY_CRASH_CHOOSE ? issuers_choose : NULL,
-			     world);
+	memory_storage_crash(site->disk, how, how == MEMORY_CRASH_CHOOSE ? explore_choose : NULL,
+			     &world->course);
 	site->is_disk_faulty = site->is_fatal = false;
 	lose_end(&world->sites[!site->index]);
-	site->restart_usec = world->now_usec + prng_below(&world->prng, RESTART_USEC);
+	site->restart_usec = world->course.now_usec + prng_below(&world->course.prng, RESTART_USEC);
 	for (size_t i = 0; i < ISSUERS_MAX_KEYS; i++)
 		if (is_cut || site->keys[i].delivery == DELIVERY_REPORTED)
 			site->keys[i].delivery = DELIVERY_OPEN;
@@ -325,11 +329,11 @@ void issuers_site_heed(struct issuers_site *site)
 
 	if (!site->issuer || (!is_off && !has_failed && !site->is_fatal))
 		return;
-	if (is_off && issuers_chance(world, 400))
+	if (is_off && explore_chance(&world->course, 400))
 		issuers_site_crash(site, MEMORY_CRASH_PROCESS);
 	else
-		issuers_site_crash(site, issuers_chance(world, 400) ? MEMORY_CRASH_LOSE
-								    : MEMORY_CRASH_CHOOSE);
+		issuers_site_crash(site, explore_chance(&world->course, 400) ? MEMORY_CRASH_LOSE
+									     : MEMORY_CRASH_CHOOSE);
 }
 
 /* The loop is at rest: everything of before is with the kernel. */
@@ -345,7 +349,7 @@ bool issuers_site_run(struct issuers_site *site)
 {
 	bool is_done;
 
-	if (!site->issuer || site->stalled_usec > site->world->now_usec)
+	if (!site->issuer || site->stalled_usec > site->world->course.now_usec)
 		return false;
 	issuers_site_enter(site);
 	is_done = fake_loop_run_one(site->event);

@@ -6,9 +6,6 @@
 
 #include "tests/explore/issuer-world.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-
 #include "common/json-text.h"
 #include "common/log.h"
 #include "qkd-keyringd/id-table.h"
@@ -31,41 +28,6 @@ const struct explore_kind issuers_kinds[ISSUERS_FAULTS_] = {
 	[ISSUERS_LATE_KEYS] = {"keys come late, tenths of a second", 60, 30, true},
 };
 
-void issuers_violation(struct issuers *world, const char *format, ...)
-{
-	va_list arguments;
-
-	if (world->violation[0])
-		return;
-	va_start(arguments, format);
-	vsnprintf(world->violation, sizeof(world->violation), format, arguments);
-	va_end(arguments);
-}
-
-void issuers_trace(const struct issuers *world, const char *format, ...)
-{
-	va_list arguments;
-
-	if (!world->is_traced)
-		return;
-	fprintf(stderr, "%5" PRIu64 " %9.3f  ", world->step,
-		(double)world->now_usec / (double)USEC_PER_SEC);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-}
-
-unsigned issuers_choose(unsigned count, void *userdata)
-{
-	return (unsigned)prng_below(&((struct issuers *)userdata)->prng, count);
-}
-
-bool issuers_chance(struct issuers *world, unsigned per_thousand)
-{
-	return prng_below(&world->prng, 1000) < per_thousand;
-}
-
 /* Faults */
 
 static void disturb_site(struct issuers_site *site, const struct explore_fault *fault)
@@ -81,8 +43,8 @@ static void disturb_site(struct issuers_site *site, const struct explore_fault *
 		issuers_site_stop(site);
 		break;
 	case ISSUERS_POWER_CUT:
-		issuers_site_crash(site, issuers_chance(world, 400) ? MEMORY_CRASH_LOSE
-								    : MEMORY_CRASH_CHOOSE);
+		issuers_site_crash(site, explore_chance(&world->course, 400) ? MEMORY_CRASH_LOSE
+									     : MEMORY_CRASH_CHOOSE);
 		break;
 	case ISSUERS_BLACKOUT:
 		for (unsigned i = 0; i < 2; i++)
@@ -96,15 +58,15 @@ static void disturb_site(struct issuers_site *site, const struct explore_fault *
 		memory_storage_fail_at(site->disk, fault->argument, -EIO);
 		break;
 	case ISSUERS_CLOCK_JUMP:
-		issuers_trace(world, "%s: the clock jumps", issuers_names[site->index]);
+		explore_trace(&world->course, "%s: the clock jumps", issuers_names[site->index]);
 		site->clock_offset += ((int64_t)fault->argument - 5) * (int64_t)USEC_PER_SEC;
 		break;
 	case ISSUERS_STALL:
-		site->stalled_usec = world->now_usec + fault->argument * 100 * USEC_PER_MSEC;
+		site->stalled_usec = world->course.now_usec + fault->argument * 100 * USEC_PER_MSEC;
 		break;
 	case ISSUERS_LATE_KEYS:
 		world->keys_usec[site->index] =
-			world->now_usec + fault->argument * 100 * USEC_PER_MSEC;
+			world->course.now_usec + fault->argument * 100 * USEC_PER_MSEC;
 		break;
 	case ISSUERS_CUT:
 	case ISSUERS_FAULTS_:
@@ -115,37 +77,33 @@ static void disturb_site(struct issuers_site *site, const struct explore_fault *
 
 static void disturb(struct issuers *world)
 {
-	const struct explore_plan *plan = world->plan;
+	const struct explore_fault *fault;
 
-	for (; !world->is_calm && world->next_fault < plan->count; world->next_fault++) {
-		const struct explore_fault *fault = &plan->faults[world->next_fault];
-
-		if (fault->step > world->step)
-			return;
+	while ((fault = explore_next_fault(&world->course)))
 		disturb_site(&world->sites[fault->site], fault);
-	}
 }
 
 /* Steps */
 
 static bool is_up(const struct issuers_site *site)
 {
-	return site->issuer && site->stalled_usec <= site->world->now_usec;
+	return site->issuer && site->stalled_usec <= site->world->course.now_usec;
 }
 
 /* Whatever linkd has agreed and this site has not heard of yet. */
 static void bring_keys(struct issuers *world)
 {
-	uint64_t batch = world->plan->features & ISSUERS_FEW_KEYS ? 3 : 16;
+	uint64_t batch = world->course.plan->features & ISSUERS_FEW_KEYS ? 3 : 16;
 
-	if (!world->is_calm && world->agreed + batch <= ISSUERS_MAX_KEYS)
-		world->agreed += issuers_choose((unsigned)batch, world);
+	if (!world->course.is_calm && world->agreed + batch <= ISSUERS_MAX_KEYS)
+		world->agreed += explore_choose((unsigned)batch, &world->course);
 	for (unsigned i = 0; i < 2; i++) {
 		struct issuers_site *site = &world->sites[i];
 
-		if (world->keys_usec[i] > world->now_usec)
+		if (world->keys_usec[i] > world->course.now_usec)
 			continue;
-		world->keys_usec[i] = world->now_usec + prng_below(&world->prng, KEYS_USEC);
+		world->keys_usec[i] =
+			world->course.now_usec + prng_below(&world->course.prng, KEYS_USEC);
 		issuers_add_keys(site, world->agreed - site->lines);
 	}
 }
@@ -190,14 +148,15 @@ static void advance(struct issuers *world)
 	size_t frame = next_frame(world);
 
 	for (unsigned i = 0; i < 2; i++)
-		if (!world->sites[i].issuer && world->sites[i].restart_usec <= world->now_usec)
+		if (!world->sites[i].issuer &&
+		    world->sites[i].restart_usec <= world->course.now_usec)
 			issuers_site_start(&world->sites[i]);
 	if ((!world->sites[0].end || !world->sites[1].end) &&
-	    world->connect_usec <= world->now_usec)
+	    world->connect_usec <= world->course.now_usec)
 		issuers_connect(world);
-	else if (frame != SIZE_MAX && world->frames[frame].at_usec <= world->now_usec)
+	else if (frame != SIZE_MAX && world->frames[frame].at_usec <= world->course.now_usec)
 		issuers_deliver_frame(world, frame);
-	if (MIN(world->keys_usec[0], world->keys_usec[1]) <= world->now_usec)
+	if (MIN(world->keys_usec[0], world->keys_usec[1]) <= world->course.now_usec)
 		bring_keys(world);
 }
 
@@ -206,57 +165,52 @@ static void step(struct issuers *world)
 	unsigned first;
 	uint64_t next;
 
-	explore_dice(world->plan, world->step, &world->prng);
+	explore_step_begin(&world->course);
 	disturb(world);
-	if (!world->is_calm && issuers_chance(world, 150))
-		issuers_ask(&world->sites[issuers_choose(2, world)]);
-	if (issuers_chance(world, 300))
+	if (!world->course.is_calm && explore_chance(&world->course, 150))
+		issuers_ask(&world->sites[explore_choose(2, &world->course)]);
+	if (explore_chance(&world->course, 300))
 		issuers_helper(world);
-	first = issuers_choose(2, world);
-	if (issuers_chance(world, 300) ||
+	first = explore_choose(2, &world->course);
+	if (explore_chance(&world->course, 300) ||
 	    (!issuers_site_run(&world->sites[first]) && !issuers_site_run(&world->sites[!first])))
 		advance(world);
 	next = next_time(world);
-	if (!world->is_calm && next > world->now_usec + ASK_USEC)
-		next = world->now_usec + prng_below(&world->prng, ASK_USEC); /* people ask */
-	world->now_usec = MAX(world->now_usec, next);
+	if (!world->course.is_calm && next > world->course.now_usec + ASK_USEC)
+		next = world->course.now_usec +
+		       prng_below(&world->course.prng, ASK_USEC); /* people ask */
+	world->course.now_usec = MAX(world->course.now_usec, next);
 	issuers_check_deadlines(world);
-	world->step++;
-	world->steps++;
+	explore_step_end(&world->course);
 }
 
 /* Episodes */
 
 static void begin(struct issuers *world, const struct explore_plan *plan, bool trace)
 {
-	explore_dice(plan, UINT32_MAX, &world->prng);
-	world->plan = plan;
-	world->is_traced = false;
-	world->now_usec = USEC_PER_SEC;
+	explore_begin(&world->course, plan);
 	for (unsigned i = 0; i < 2; i++) {
 		world->sites[i].world = world;
 		world->sites[i].index = i;
 		issuers_site_begin(&world->sites[i]);
 	}
-	world->is_traced = trace;
-	world->is_calm = false;
-	world->step = world->next_fault = world->connect_usec = 0;
+	world->course.is_traced = trace;
+	world->connect_usec = 0;
 	world->keys_usec[0] = world->keys_usec[1] = 0;
 	world->agreed = plan->features & ISSUERS_FEW_KEYS ? 6 : 60;
-	world->violation[0] = '\0';
 	issuers_people_begin(world);
 }
 
 /* Every other episode ends without a last kill, so that what is under way comes to its end. */
 static void calm(struct issuers *world)
 {
-	issuers_trace(world, "from here on nothing fails");
-	world->is_calm = true;
+	explore_trace(&world->course, "from here on nothing fails");
+	world->course.is_calm = true;
 	for (unsigned i = 0; i < 2; i++) {
 		struct issuers_site *site = &world->sites[i];
 
-		site->stalled_usec = MIN(site->stalled_usec, world->now_usec);
-		if (site->issuer && world->plan->seed % 2 == 0)
+		site->stalled_usec = MIN(site->stalled_usec, world->course.now_usec);
+		if (site->issuer && world->course.plan->seed % 2 == 0)
 			issuers_site_crash(site, MEMORY_CRASH_PROCESS);
 		memory_storage_power_on(site->disk);
 	}
@@ -267,15 +221,16 @@ int issuers_run(struct issuers *world, const struct explore_plan *plan, bool tra
 	uint64_t end;
 
 	begin(world, plan, trace);
-	while (world->step < plan->steps && !world->violation[0])
+	while (world->course.step < plan->steps && !world->course.violation[0])
 		step(world);
 	calm(world);
-	end = world->now_usec + SETTLE_USEC;
-	for (unsigned i = 0; i < SETTLE_STEPS && world->now_usec < end && !world->violation[0]; i++)
+	end = world->course.now_usec + SETTLE_USEC;
+	for (unsigned i = 0;
+	     i < SETTLE_STEPS && world->course.now_usec < end && !world->course.violation[0]; i++)
 		step(world);
-	if (!world->violation[0])
+	if (!world->course.violation[0])
 		issuers_check_settled(world);
-	return world->violation[0] ? -1 : 0;
+	return world->course.violation[0] ? -1 : 0;
 }
 
 int issuers_new(struct issuers **ret)
@@ -287,7 +242,7 @@ int issuers_new(struct issuers **ret)
 	log_set_max_level(LOG_EMERG - 1);
 	(void)id_table_seed(); /* once in a process: before any dice, so that it is always the same
 				*/
-	fake_loop_set_dice(&world->prng);
+	fake_loop_set_dice(&world->course.prng);
 	for (unsigned i = 0; i < 2; i++)
 		if (memory_storage_new(&world->sites[i].disk) < 0 ||
 		    sd_event_new(&world->sites[i].event) < 0) {

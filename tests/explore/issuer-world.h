@@ -102,11 +102,7 @@ struct issuers_site {
 };
 
 struct issuers {
-	const struct explore_plan *plan;
-	struct prng prng;
-	bool is_calm, is_traced;
-	uint64_t now_usec, step, steps;
-	size_t next_fault;
+	struct explore_course course;
 	struct issuers_site sites[2];
 	struct issuers_frame frames[ISSUERS_FRAMES];
 	size_t frame_count;
@@ -116,16 +112,11 @@ struct issuers {
 	uint64_t label_key[ISSUERS_LABELS]; /* 1 + the newest key that it stood for */
 	bool was_label[ISSUERS_LABELS][ISSUERS_MAX_KEYS]; /* it stood for it before */
 	uint64_t delivered, pairs, crashes;               /* figures */
-	char violation[200];
 };
 
 int issuers_new(struct issuers **ret);
 void issuers_free(struct issuers *world);
 int issuers_run(struct issuers *world, const struct explore_plan *plan, bool trace);
-void issuers_violation(struct issuers *world, const char *format, ...) _printf_(2, 3);
-void issuers_trace(const struct issuers *world, const char *format, ...) _printf_(2, 3);
-unsigned issuers_choose(unsigned count, void *world);
-bool issuers_chance(struct issuers *world, unsigned per_thousand);
 extern const char *const issuers_names[2];
 extern const struct explore_kind issuers_kinds[ISSUERS_FAULTS_];
 extern const struct explore_subject issuer_explore_subject;

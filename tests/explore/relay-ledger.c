@@ -46,14 +46,14 @@ static void note_binding(struct relays_site *from, unsigned to, const struct pat
 			continue;
 		use = &world->uses[link][sequence];
 		if (use->is_issued)
-			relays_violation(world,
-					 "key %" PRIu64 " of %s and %s was issued, and is bound",
-					 sequence, relays_names[from->index], relays_names[to]);
+			explore_violation(&world->course,
+					  "key %" PRIu64 " of %s and %s was issued, and is bound",
+					  sequence, relays_names[from->index], relays_names[to]);
 		if (use->is_bound &&
 		    !is_same_build(use, &message->build, from->index, message->leg))
-			relays_violation(world,
-					 "key %" PRIu64 " of %s and %s is bound for two builds",
-					 sequence, relays_names[from->index], relays_names[to]);
+			explore_violation(&world->course,
+					  "key %" PRIu64 " of %s and %s is bound for two builds",
+					  sequence, relays_names[from->index], relays_names[to]);
 		use->is_bound = true;
 		use->build = message->build;
 		use->from = from->index;
@@ -74,8 +74,8 @@ static void note_answer(struct relays_site *relay, const struct path_message *me
 		    old->leg != answer.leg)
 			continue;
 		if (old->digest != answer.digest)
-			relays_violation(world, "%s has two answers for one build",
-					 relays_names[relay->index]);
+			explore_violation(&world->course, "%s has two answers for one build",
+					  relays_names[relay->index]);
 		return;
 	}
 	world->relayed++;
@@ -125,22 +125,23 @@ static void note_link_key(struct relays *world, unsigned link, uint64_t sequence
 
 	relays_key(link, sequence, expected);
 	if (memcmp(bytes, expected, sizeof(expected)) != 0)
-		relays_violation(world, "key %" PRIu64 " of link %u has other bytes", sequence,
-				 link);
+		explore_violation(&world->course, "key %" PRIu64 " of link %u has other bytes",
+				  sequence, link);
 	if (use->is_bound)
-		relays_violation(world, "key %" PRIu64 " of link %u was bound, and is issued",
-				 sequence, link);
+		explore_violation(&world->course,
+				  "key %" PRIu64 " of link %u was bound, and is issued", sequence,
+				  link);
 	use->is_issued = true;
 }
 
 static void note_bytes(struct relays *world, struct relays_issued *issued, const uint8_t *bytes)
 {
 	if (issued->has_bytes && memcmp(issued->bytes, bytes, RELAYS_KEY_BYTES) != 0)
-		relays_violation(world, "two sites have different keys of one id");
+		explore_violation(&world->course, "two sites have different keys of one id");
 	for (size_t i = 0; i < world->issued_count; i++)
 		if (&world->issued[i] != issued && world->issued[i].has_bytes &&
 		    memcmp(world->issued[i].bytes, bytes, RELAYS_KEY_BYTES) == 0)
-			relays_violation(world, "one key has two ids");
+			explore_violation(&world->course, "one key has two ids");
 	memcpy(issued->bytes, bytes, RELAYS_KEY_BYTES);
 	issued->has_bytes = true;
 }
@@ -169,7 +170,7 @@ void relays_note_new(struct relays *world, const struct uuid *id)
 	if (!issued)
 		return;
 	if (issued->is_new)
-		relays_violation(world, "a key is new twice");
+		explore_violation(&world->course, "a key is new twice");
 	issued->is_new = true;
 }
 
@@ -181,8 +182,8 @@ static void check_idle(struct relays_site *site)
 
 	if (!list_is_empty(&multihop->building) || !list_is_empty(&multihop->relaying) ||
 	    !list_is_empty(&multihop->ending) || !list_is_empty(&multihop->keeping))
-		relays_violation(site->world, "%s: a build is still under way",
-				 relays_names[site->index]);
+		explore_violation(&site->world->course, "%s: a build is still under way",
+				  relays_names[site->index]);
 }
 
 static void check_store(struct relays_site *site, unsigned peer)
@@ -190,12 +191,12 @@ static void check_store(struct relays_site *site, unsigned peer)
 	struct issuer_store *store = issuer_find_store(site->issuer, relays_names[peer]);
 
 	if (store->reservations.count > 0)
-		relays_violation(site->world, "%s: %zu keys with %s are reserved for ever",
-				 relays_names[site->index], store->reservations.count,
-				 store->peer_name);
+		explore_violation(
+			&site->world->course, "%s: %zu keys with %s are reserved for ever",
+			relays_names[site->index], store->reservations.count, store->peer_name);
 	if (!site_peer_is_connected(store->peer))
-		relays_violation(site->world, "%s and %s are not connected",
-				 relays_names[site->index], store->peer_name);
+		explore_violation(&site->world->course, "%s and %s are not connected",
+				  relays_names[site->index], store->peer_name);
 }
 
 /* What its owner has destroyed the other site does not take for available; unless a power cut has
@@ -216,9 +217,9 @@ static void check_link(struct relays *world, unsigned owner, unsigned other)
 		if (world->uses[link][i].is_bound &&
 		    store_state(stores[0], place) != STORE_KEY_AVAILABLE &&
 		    store_state(stores[1], place) == STORE_KEY_AVAILABLE)
-			relays_violation(world,
-					 "key %" PRIu64 " is over at %s, and available at %s", i,
-					 relays_names[owner], relays_names[other]);
+			explore_violation(&world->course,
+					  "key %" PRIu64 " is over at %s, and available at %s", i,
+					  relays_names[owner], relays_names[other]);
 	}
 }
 
@@ -242,8 +243,8 @@ static void check_generations(struct relays *world, unsigned here, unsigned peer
 		if (file >= 0)
 			disk->ops->close(disk, file);
 		if (file != -ENOENT)
-			relays_violation(world, "%s: directory %s is over, and there",
-					 relays_names[here], directory->on_disk.name);
+			explore_violation(&world->course, "%s: directory %s is over, and there",
+					  relays_names[here], directory->on_disk.name);
 		world->removed++;
 	}
 }

@@ -41,7 +41,7 @@ static void lie(struct relays_site *site, json_t *frame)
 			continue;
 		site->lies = false;
 		site->world->lies++;
-		relays_trace(site->world, "%s: lies", relays_names[site->index]);
+		explore_trace(&site->world->course, "%s: lies", relays_names[site->index]);
 	}
 }
 
@@ -50,7 +50,7 @@ static int end_send(struct site_transport *transport, const json_t *frame)
 	struct relays_end *end = CONTAINER_OF(transport, struct relays_end, transport);
 	struct relays *world = end->site->world;
 	struct relays_frame *queued = &world->frames[world->frame_count];
-	uint64_t at = world->now_usec + prng_below(&world->prng, DELAY_USEC);
+	uint64_t at = world->course.now_usec + prng_below(&world->course.prng, DELAY_USEC);
 
 	if (!end->other)
 		return -ENOTCONN;
@@ -90,7 +90,7 @@ static void end_close(struct site_transport *transport)
 	if (end->site->ends[end->peer] == end)
 		end->site->ends[end->peer] = NULL;
 	world->connect_usec[relays_link(end->site->index, end->peer)] =
-		world->now_usec + prng_below(&world->prng, RECONNECT_USEC);
+		world->course.now_usec + prng_below(&world->course.prng, RECONNECT_USEC);
 	free(end);
 }
 
@@ -106,7 +106,7 @@ void relays_cut(struct relays *world, unsigned a, unsigned b)
 {
 	if (!world->sites[a].ends[b] && !world->sites[b].ends[a])
 		return;
-	relays_trace(world, "%s and %s are cut off", relays_names[a], relays_names[b]);
+	explore_trace(&world->course, "%s and %s are cut off", relays_names[a], relays_names[b]);
 	lose_end(&world->sites[a], b);
 	lose_end(&world->sites[b], a);
 }
@@ -148,11 +148,11 @@ void relays_connect(struct relays *world, unsigned a, unsigned b)
 {
 	struct relays_site *one = &world->sites[a], *two = &world->sites[b];
 
-	world->connect_usec[relays_link(a, b)] = world->now_usec + RECONNECT_USEC;
+	world->connect_usec[relays_link(a, b)] = world->course.now_usec + RECONNECT_USEC;
 	if (!one->issuer || !two->issuer)
 		return;
 	relays_cut(world, a, b);
-	relays_trace(world, "%s and %s are connected", relays_names[a], relays_names[b]);
+	explore_trace(&world->course, "%s and %s are connected", relays_names[a], relays_names[b]);
 	add_end(world, a, b);
 	add_end(world, b, a);
 	one->ends[b]->other = two->ends[a];
@@ -166,7 +166,7 @@ size_t relays_next_frame(const struct relays *world)
 	size_t next = SIZE_MAX;
 
 	for (size_t i = 0; i < world->frame_count; i++)
-		if (world->frames[i].to->site->stalled_usec <= world->now_usec &&
+		if (world->frames[i].to->site->stalled_usec <= world->course.now_usec &&
 		    (next == SIZE_MAX || world->frames[i].at_usec < world->frames[next].at_usec))
 			next = i;
 	return next;
@@ -174,11 +174,12 @@ size_t relays_next_frame(const struct relays *world)
 
 static void trace_frame(const struct relays *world, const struct relays_frame *frame)
 {
-	char *text = world->is_traced ? json_dumps(frame->json, JSON_COMPACT) : NULL;
+	char *text = world->course.is_traced ? json_dumps(frame->json, JSON_COMPACT) : NULL;
 
 	if (text)
-		relays_trace(world, "%s hears of %s %s", relays_names[frame->to->site->index],
-			     relays_names[frame->to->peer], text);
+		explore_trace(&world->course, "%s hears of %s %s",
+			      relays_names[frame->to->site->index], relays_names[frame->to->peer],
+			      text);
 	free(text);
 }
 

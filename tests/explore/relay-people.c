@@ -16,10 +16,10 @@
 
 static void answered(struct relays_request *request, int result)
 {
-	relays_trace(request->site->world, "%s: request %zu: %s",
-		     relays_names[request->site->index],
-		     (size_t)(request - request->site->world->requests),
-		     result < 0 ? strerror(-result) : "served");
+	explore_trace(&request->site->world->course, "%s: request %zu: %s",
+		      relays_names[request->site->index],
+		      (size_t)(request - request->site->world->requests),
+		      result < 0 ? strerror(-result) : "served");
 	request->operation = NULL;
 	request->is_answered = true;
 }
@@ -39,7 +39,7 @@ static void on_delivered(int result, const struct issued_key *key, void *userdat
 	if (!request->is_last)
 		return;
 	if (world->last_count++ > 0 && !uuid_equal(&world->last_id, &key->id))
-		relays_violation(world, "the ends have different keys for one label");
+		explore_violation(&world->course, "the ends have different keys for one label");
 	world->last_id = key->id;
 }
 
@@ -92,9 +92,9 @@ static void start_request(struct relays_request *request)
 
 	request->delivery = NULL;
 	request->is_answered = false;
-	relays_trace(site->world, "%s: request %zu: %s with %s", relays_names[site->index],
-		     (size_t)(request - site->world->requests), names[request->ask],
-		     relays_names[request->peer]);
+	explore_trace(&site->world->course, "%s: request %zu: %s with %s",
+		      relays_names[site->index], (size_t)(request - site->world->requests),
+		      names[request->ask], relays_names[request->peer]);
 	relays_site_enter(site);
 	if (ask(request) < 0)
 		request->site = NULL;
@@ -107,7 +107,7 @@ static bool choose_id(struct relays *world, struct uuid *ret)
 
 	if (count == 0)
 		return false;
-	first = relays_choose(count, world);
+	first = explore_choose(count, &world->course);
 	for (unsigned i = 0; i < count; i++)
 		if (world->issued[(first + i) % count].is_new) {
 			*ret = world->issued[(first + i) % count].id;
@@ -120,20 +120,21 @@ void relays_ask(struct relays *world)
 {
 	struct relays_request *request = free_request(world);
 	unsigned last = world->site_count - 1;
-	unsigned from = relays_chance(world, 500) ? 0 : last, to = last - from;
+	unsigned from = explore_chance(&world->course, 500) ? 0 : last, to = last - from;
 
-	if (relays_chance(world, 150)) { /* neighbours */
-		from = relays_choose(last, world);
+	if (explore_chance(&world->course, 150)) { /* neighbours */
+		from = explore_choose(last, &world->course);
 		to = from + 1;
 	}
 	if (!request || !world->sites[from].issuer)
 		return;
 	*request = (struct relays_request){.site = &world->sites[from], .peer = to};
-	request->ask = (enum relays_ask)relays_choose(RELAYS_ASKS_, world);
-	request->label = relays_choose(RELAYS_LABELS, world);
+	request->ask = (enum relays_ask)explore_choose(RELAYS_ASKS_, &world->course);
+	request->label = explore_choose(RELAYS_LABELS, &world->course);
 	if (request->ask == RELAYS_ASK_ID && !choose_id(world, &request->id))
 		request->ask = RELAYS_ASK_NEW;
-	request->deadline_usec = world->now_usec + prng_below(&world->prng, WAIT_USEC);
+	request->deadline_usec =
+		world->course.now_usec + prng_below(&world->course.prng, WAIT_USEC);
 	start_request(request);
 }
 
@@ -152,7 +153,7 @@ void relays_ask_last(struct relays *world, unsigned label)
 			.peer = i ? 0 : last,
 			.ask = RELAYS_ASK_LABEL,
 			.label = label,
-			.deadline_usec = world->now_usec + LAST_USEC,
+			.deadline_usec = world->course.now_usec + LAST_USEC,
 			.is_last = true,
 		};
 		start_request(request);
@@ -162,8 +163,8 @@ void relays_ask_last(struct relays *world, unsigned label)
 void relays_helper(struct relays *world)
 {
 	/* In the end, all of them. */
-	uint64_t i = world->is_calm ? world->step % RELAYS_REQUESTS
-				    : relays_choose(RELAYS_REQUESTS, world);
+	uint64_t i = world->course.is_calm ? world->course.step % RELAYS_REQUESTS
+					   : explore_choose(RELAYS_REQUESTS, &world->course);
 	struct relays_request *request = &world->requests[i];
 	struct delivery *delivery;
 
@@ -171,7 +172,7 @@ void relays_helper(struct relays *world)
 		return;
 	relays_site_enter(request->site);
 	if (!request->is_answered) {
-		if (!world->is_calm && relays_chance(world, 30)) {
+		if (!world->course.is_calm && explore_chance(&world->course, 30)) {
 			issue_operation_cancel(TAKE_PTR(request->operation));
 			request->site = NULL;
 		}
@@ -180,7 +181,7 @@ void relays_helper(struct relays *world)
 	delivery = TAKE_PTR(request->delivery);
 	request->site = NULL;
 	if (delivery)
-		delivery_report(delivery, relays_chance(world, 700));
+		delivery_report(delivery, explore_chance(&world->course, 700));
 }
 
 /* keyringd is gone: its operations with it, and what was delivered cannot be reported any more. */
@@ -204,10 +205,11 @@ void relays_check_deadlines(struct relays *world)
 		const struct relays_request *request = &world->requests[i];
 
 		if (request->site && !request->is_answered &&
-		    request->site->stalled_usec + LATE_USEC < world->now_usec &&
-		    request->deadline_usec + LATE_USEC < world->now_usec)
-			relays_violation(world, "%s: request %zu has no answer at its deadline",
-					 relays_names[request->site->index], i);
+		    request->site->stalled_usec + LATE_USEC < world->course.now_usec &&
+		    request->deadline_usec + LATE_USEC < world->course.now_usec)
+			explore_violation(&world->course,
+					  "%s: request %zu has no answer at its deadline",
+					  relays_names[request->site->index], i);
 	}
 }
 

@@ -18,7 +18,7 @@
 
 void relays_site_enter(struct relays_site *site)
 {
-	fake_loop_set_time(site->world->now_usec);
+	fake_loop_set_time(site->world->course.now_usec);
 	fake_loop_set_clock((int64_t)CLOCK_USEC);
 }
 
@@ -114,8 +114,8 @@ void relays_forget_path(struct relays_site *site)
 
 	if (!site->multihop)
 		return;
-	relays_trace(site->world, "%s: the path is over, and begins again",
-		     relays_names[site->index]);
+	explore_trace(&site->world->course, "%s: the path is over, and begins again",
+		      relays_names[site->index]);
 	relays_site_enter(site);
 	(void)relays_paths(site->world, paths);
 	if (path_find(&paths[0], relays_names[site->index]) < 0)
@@ -132,7 +132,7 @@ static void use_paths(struct relays_site *site)
 	struct path paths[PATH_MAX_DISJOINT];
 	struct path_set set = {
 		.count = relays_paths(world, paths),
-		.stock = world->plan->features & RELAYS_STOCK ? 6 : 0,
+		.stock = world->course.plan->features & RELAYS_STOCK ? 6 : 0,
 		.disjoint = world->shape == RELAYS_DISJOINT ? 2 : 1,
 	};
 
@@ -157,8 +157,8 @@ static void on_fatal(int result, const char *what, void *userdata)
 
 	site->is_fatal = true;
 	if (!memory_storage_is_off(site->disk))
-		relays_violation(site->world, "%s: %s: %s", relays_names[site->index], what,
-				 strerror(-result));
+		explore_violation(&site->world->course, "%s: %s: %s", relays_names[site->index],
+				  what, strerror(-result));
 }
 
 static int start_issuer(struct relays_site *site, char **ret_what)
@@ -198,11 +198,12 @@ void relays_site_start(struct relays_site *site)
 	int r;
 
 	site->is_fatal = false;
-	relays_trace(world, "%s: keyringd starts", relays_names[site->index]);
+	explore_trace(&world->course, "%s: keyringd starts", relays_names[site->index]);
 	relays_site_enter(site);
 	r = start_issuer(site, &what);
 	if (r < 0 && !memory_storage_is_off(site->disk))
-		relays_violation(world, "%s does not start: %s", relays_names[site->index], what);
+		explore_violation(&world->course, "%s does not start: %s",
+				  relays_names[site->index], what);
 	if (r < 0) {
 		relays_site_crash(site, MEMORY_CRASH_LOSE);
 		return;
@@ -222,7 +223,8 @@ void relays_site_crash(struct relays_site *site, enum memory_crash how)
 	struct relays *world = site->world;
 	bool is_cut = how != MEMORY_CRASH_PROCESS;
 
-	relays_trace(world, "%s: %s", relays_names[site->index], is_cut ? "power cut" : "kill -9");
+	explore_trace(&world->course, "%s: %s", relays_names[site->index],
+		      is_cut ? "power cut" : "kill -9");
 	world->crashes++;
 	memory_storage_power_off_at(site->disk, 0);
 	(void)disk->ops->sync_directory(disk, ".");
@@ -231,12 +233,12 @@ void relays_site_crash(struct relays_site *site, enum memory_crash how)
 	site->multihop = multihop_free(site->multihop);
 	site->issuer = issuer_free(site->issuer);
 	relays_people_lost(site);
-	memory_storage_crash(site->disk, how, how == MEMORY_CRASH_CHOOSE ? relays_choose : NULL,
-			     world);
+	memory_storage_crash(site->disk, how, how == MEMORY_CRASH_CHOOSE ? explore_choose : NULL,
+			     &world->course);
 	site->is_fatal = false;
 	for (unsigned i = 0; i < world->site_count; i++)
 		relays_cut(world, site->index, i);
-	site->restart_usec = world->now_usec + prng_below(&world->prng, RESTART_USEC);
+	site->restart_usec = world->course.now_usec + prng_below(&world->course.prng, RESTART_USEC);
 	site->boot.bytes[0] += is_cut; /* another boot */
 	site->was_cut |= is_cut;
 }
@@ -248,18 +250,18 @@ void relays_site_heed(struct relays_site *site)
 
 	if (!site->issuer || (!is_off && !site->is_fatal))
 		return;
-	if (relays_chance(world, 400))
+	if (explore_chance(&world->course, 400))
 		relays_site_crash(site, MEMORY_CRASH_PROCESS);
 	else
-		relays_site_crash(site, relays_chance(world, 400) ? MEMORY_CRASH_LOSE
-								  : MEMORY_CRASH_CHOOSE);
+		relays_site_crash(site, explore_chance(&world->course, 400) ? MEMORY_CRASH_LOSE
+									    : MEMORY_CRASH_CHOOSE);
 }
 
 bool relays_site_run(struct relays_site *site)
 {
 	bool is_done;
 
-	if (!site->issuer || site->stalled_usec > site->world->now_usec)
+	if (!site->issuer || site->stalled_usec > site->world->course.now_usec)
 		return false;
 	relays_site_enter(site);
 	is_done = fake_loop_run_one(site->event);

@@ -6,9 +6,6 @@
 
 #include "tests/explore/relay-world.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-
 #include "common/json-text.h"
 #include "common/log.h"
 #include "qkd-keyringd/id-table.h"
@@ -31,47 +28,12 @@ const struct explore_kind relays_kinds[RELAYS_FAULTS_] = {
 	[RELAYS_FORGET_PATH] = {"a path is forgotten, site", 20, RELAYS_SITES, false},
 };
 
-void relays_violation(struct relays *world, const char *format, ...)
-{
-	va_list arguments;
-
-	if (world->violation[0])
-		return;
-	va_start(arguments, format);
-	vsnprintf(world->violation, sizeof(world->violation), format, arguments);
-	va_end(arguments);
-}
-
-void relays_trace(const struct relays *world, const char *format, ...)
-{
-	va_list arguments;
-
-	if (!world->is_traced)
-		return;
-	fprintf(stderr, "%5" PRIu64 " %9.3f  ", world->step,
-		(double)world->now_usec / (double)USEC_PER_SEC);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-}
-
-unsigned relays_choose(unsigned count, void *userdata)
-{
-	return (unsigned)prng_below(&((struct relays *)userdata)->prng, count);
-}
-
-bool relays_chance(struct relays *world, unsigned per_thousand)
-{
-	return prng_below(&world->prng, 1000) < per_thousand;
-}
-
 /* Faults */
 
 static void late_keys(struct relays_site *site, uint32_t argument)
 {
 	for (unsigned i = 0; i < RELAYS_SITES; i++)
-		site->keys_usec[i] = site->world->now_usec + argument * 100 * USEC_PER_MSEC;
+		site->keys_usec[i] = site->world->course.now_usec + argument * 100 * USEC_PER_MSEC;
 }
 
 static void disturb_site(struct relays_site *site, enum relays_fault kind, uint32_t argument)
@@ -88,14 +50,14 @@ static void disturb_site(struct relays_site *site, enum relays_fault kind, uint3
 			relays_site_crash(site, MEMORY_CRASH_PROCESS);
 		break;
 	case RELAYS_POWER_CUT:
-		relays_site_crash(site, relays_chance(world, 600) ? MEMORY_CRASH_LOSE
-								  : MEMORY_CRASH_CHOOSE);
+		relays_site_crash(site, explore_chance(&world->course, 600) ? MEMORY_CRASH_LOSE
+									    : MEMORY_CRASH_CHOOSE);
 		break;
 	case RELAYS_STOP_IN_WRITE:
 		memory_storage_power_off_at(site->disk, argument);
 		break;
 	case RELAYS_STALL:
-		site->stalled_usec = world->now_usec + argument * 100 * USEC_PER_MSEC;
+		site->stalled_usec = world->course.now_usec + argument * 100 * USEC_PER_MSEC;
 		break;
 	case RELAYS_LATE_KEYS:
 		late_keys(site, argument);
@@ -112,23 +74,18 @@ static void disturb_site(struct relays_site *site, enum relays_fault kind, uint3
 
 static void disturb(struct relays *world)
 {
-	const struct explore_plan *plan = world->plan;
+	const struct explore_fault *fault;
 
-	for (; !world->is_calm && world->next_fault < plan->count; world->next_fault++) {
-		const struct explore_fault *fault = &plan->faults[world->next_fault];
-
-		if (fault->step > world->step)
-			return;
+	while ((fault = explore_next_fault(&world->course)))
 		disturb_site(&world->sites[fault->argument % world->site_count],
 			     (enum relays_fault)fault->kind, fault->argument / world->site_count);
-	}
 }
 
 /* Steps */
 
 static bool is_up(const struct relays_site *site)
 {
-	return site->issuer && site->stalled_usec <= site->world->now_usec;
+	return site->issuer && site->stalled_usec <= site->world->course.now_usec;
 }
 
 static void agree(struct relays *world, unsigned link, uint64_t count)
@@ -140,13 +97,13 @@ static void agree(struct relays *world, unsigned link, uint64_t count)
 static void bring_keys(struct relays_site *site, unsigned peer)
 {
 	struct relays *world = site->world;
-	unsigned batch = world->plan->features & RELAYS_FEW_KEYS ? 6 : 24;
+	unsigned batch = world->course.plan->features & RELAYS_FEW_KEYS ? 6 : 24;
 
 	if (world->shape == RELAYS_DIRECT && site->index + peer == 2) /* of the ends */
 		batch = 2;
-	if (!world->is_calm)
-		agree(world, relays_link(site->index, peer), relays_choose(batch, world));
-	site->keys_usec[peer] = world->now_usec + prng_below(&world->prng, KEYS_USEC);
+	if (!world->course.is_calm)
+		agree(world, relays_link(site->index, peer), explore_choose(batch, &world->course));
+	site->keys_usec[peer] = world->course.now_usec + prng_below(&world->course.prng, KEYS_USEC);
 	relays_add_keys(site, peer);
 }
 
@@ -155,7 +112,7 @@ static void bring_due_keys(struct relays *world)
 	for (unsigned i = 0; i < world->site_count; i++)
 		for (unsigned j = 0; j < world->site_count; j++)
 			if (i != j && relays_has_link(world, i, j) &&
-			    world->sites[i].keys_usec[j] <= world->now_usec)
+			    world->sites[i].keys_usec[j] <= world->course.now_usec)
 				bring_keys(&world->sites[i], j);
 }
 
@@ -166,7 +123,7 @@ static uint64_t next_keys(const struct relays *world)
 	for (unsigned i = 0; i < world->site_count; i++)
 		for (unsigned j = 0; j < world->site_count; j++)
 			if (i != j && relays_has_link(world, i, j) &&
-			    (!world->is_calm ||
+			    (!world->course.is_calm ||
 			     world->sites[i].lines[j] < world->agreed[relays_link(i, j)]))
 				at = MIN(at, world->sites[i].keys_usec[j]);
 	return at;
@@ -208,7 +165,7 @@ static void connect_due(struct relays *world)
 	for (unsigned i = 0; i < world->site_count; i++)
 		for (unsigned j = 0; j < i; j++)
 			if ((!world->sites[i].ends[j] || !world->sites[j].ends[i]) &&
-			    world->connect_usec[relays_link(i, j)] <= world->now_usec)
+			    world->connect_usec[relays_link(i, j)] <= world->course.now_usec)
 				relays_connect(world, i, j);
 }
 
@@ -218,18 +175,19 @@ static void advance(struct relays *world)
 	size_t frame;
 
 	for (unsigned i = 0; i < world->site_count; i++)
-		if (!world->sites[i].issuer && world->sites[i].restart_usec <= world->now_usec)
+		if (!world->sites[i].issuer &&
+		    world->sites[i].restart_usec <= world->course.now_usec)
 			relays_site_start(&world->sites[i]);
 	connect_due(world);
 	frame = relays_next_frame(world);
-	if (frame != SIZE_MAX && world->frames[frame].at_usec <= world->now_usec)
+	if (frame != SIZE_MAX && world->frames[frame].at_usec <= world->course.now_usec)
 		relays_deliver_frame(world, frame);
 	bring_due_keys(world);
 }
 
 static bool run_some_site(struct relays *world)
 {
-	unsigned first = relays_choose(world->site_count, world);
+	unsigned first = explore_choose(world->site_count, &world->course);
 
 	for (unsigned i = 0; i < world->site_count; i++)
 		if (relays_site_run(&world->sites[(first + i) % world->site_count]))
@@ -241,42 +199,36 @@ static void step(struct relays *world)
 {
 	uint64_t next;
 
-	explore_dice(world->plan, world->step, &world->prng);
+	explore_step_begin(&world->course);
 	disturb(world);
-	if (!world->is_calm && relays_chance(world, 100))
+	if (!world->course.is_calm && explore_chance(&world->course, 100))
 		relays_ask(world);
-	if (world->is_calm || relays_chance(world, 300))
+	if (world->course.is_calm || explore_chance(&world->course, 300))
 		relays_helper(world);
-	if (relays_chance(world, 300) || !run_some_site(world))
+	if (explore_chance(&world->course, 300) || !run_some_site(world))
 		advance(world);
-	next = MIN(next_time(world), world->now_usec + USEC_PER_SEC);
-	if (!world->is_calm && next > world->now_usec + ASK_USEC)
-		next = world->now_usec + prng_below(&world->prng, ASK_USEC); /* people ask */
-	world->now_usec = MAX(world->now_usec, next);
+	next = MIN(next_time(world), world->course.now_usec + USEC_PER_SEC);
+	if (!world->course.is_calm && next > world->course.now_usec + ASK_USEC)
+		next = world->course.now_usec +
+		       prng_below(&world->course.prng, ASK_USEC); /* people ask */
+	world->course.now_usec = MAX(world->course.now_usec, next);
 	relays_check_deadlines(world);
-	world->step++;
-	world->steps++;
+	explore_step_end(&world->course);
 }
 
 /* Episodes */
 
 static void begin(struct relays *world, const struct explore_plan *plan, bool trace)
 {
-	explore_dice(plan, UINT32_MAX, &world->prng);
-	world->is_traced = false;
+	explore_begin(&world->course, plan);
 	for (unsigned i = 0; i < RELAYS_SITES; i++)
 		if (world->sites[i].issuer)
 			relays_site_crash(&world->sites[i], MEMORY_CRASH_PROCESS);
-	world->plan = plan;
 	world->shape = plan->features % RELAYS_SHAPES_;
 	world->site_count = world->shape == RELAYS_ROW_OF_4 || world->shape == RELAYS_DISJOINT ? 4
 											       : 3;
-	world->now_usec = USEC_PER_SEC;
-	world->is_calm = false;
-	world->step = world->next_fault = 0;
 	world->issued_count = world->answer_count = 0;
 	world->last_count = 0;
-	world->violation[0] = '\0';
 	memset(world->requests, 0, sizeof(world->requests));
 	memset(world->uses, 0, sizeof(world->uses));
 	memset(world->connect_usec, 0, sizeof(world->connect_usec));
@@ -284,20 +236,20 @@ static void begin(struct relays *world, const struct explore_plan *plan, bool tr
 		world->agreed[i] = plan->features & RELAYS_FEW_KEYS ? 12 : 100;
 	for (unsigned i = 0; i < world->site_count; i++)
 		relays_site_begin(&world->sites[i]);
-	world->is_traced = trace;
+	world->course.is_traced = trace;
 }
 
 /* Every other episode ends without a last kill, so that what is under way comes to its end. */
 static void calm(struct relays *world)
 {
-	relays_trace(world, "from here on nothing fails");
-	world->is_calm = true;
+	explore_trace(&world->course, "from here on nothing fails");
+	world->course.is_calm = true;
 	for (unsigned i = 0; i < world->site_count; i++) {
 		struct relays_site *site = &world->sites[i];
 
-		site->stalled_usec = MIN(site->stalled_usec, world->now_usec);
+		site->stalled_usec = MIN(site->stalled_usec, world->course.now_usec);
 		site->lies = false;
-		if (site->issuer && world->plan->seed % 2 == 0)
+		if (site->issuer && world->course.plan->seed % 2 == 0)
 			relays_site_crash(site, MEMORY_CRASH_PROCESS);
 		memory_storage_power_on(site->disk);
 	}
@@ -305,10 +257,10 @@ static void calm(struct relays *world)
 
 static void go_on(struct relays *world, uint64_t usec, bool until_answered)
 {
-	uint64_t end = world->now_usec + usec;
+	uint64_t end = world->course.now_usec + usec;
 
-	for (unsigned i = 0; i < SETTLE_STEPS && world->now_usec < end && !world->violation[0];
-	     i++) {
+	for (unsigned i = 0;
+	     i < SETTLE_STEPS && world->course.now_usec < end && !world->course.violation[0]; i++) {
 		step(world);
 		if (until_answered && relays_all_answered(world))
 			return;
@@ -323,27 +275,28 @@ static void check_served(struct relays *world)
 	for (unsigned i = 0; i < RELAYS_LINKS; i++)
 		agree(world, i, 100); /* a second path is taken only where it has many */
 	go_on(world, USEC_PER_SEC, false);
-	for (unsigned i = 0; i < LAST_TRIES && world->last_count < 2 && !world->violation[0]; i++) {
+	for (unsigned i = 0; i < LAST_TRIES && world->last_count < 2 && !world->course.violation[0];
+	     i++) {
 		relays_ask_last(world, i);
 		go_on(world, SETTLE_USEC, true);
 	}
 	if (world->last_count < 2)
-		relays_violation(world, "with nothing failing, %u of 2 ends are served",
-				 world->last_count);
+		explore_violation(&world->course, "with nothing failing, %u of 2 ends are served",
+				  world->last_count);
 }
 
 int relays_run(struct relays *world, const struct explore_plan *plan, bool trace)
 {
 	begin(world, plan, trace);
-	while (world->step < plan->steps && !world->violation[0])
+	while (world->course.step < plan->steps && !world->course.violation[0])
 		step(world);
 	calm(world);
 	go_on(world, SETTLE_USEC, false);
-	if (!world->violation[0])
+	if (!world->course.violation[0])
 		relays_check_settled(world);
-	if (!world->violation[0])
+	if (!world->course.violation[0])
 		check_served(world);
-	return world->violation[0] ? -1 : 0;
+	return world->course.violation[0] ? -1 : 0;
 }
 
 int relays_new(struct relays **ret)
@@ -354,7 +307,7 @@ int relays_new(struct relays **ret)
 		return -ENOMEM;
 	log_set_max_level(LOG_EMERG - 1);
 	(void)id_table_seed(); /* once in a process: before any dice */
-	fake_loop_set_dice(&world->prng);
+	fake_loop_set_dice(&world->course.prng);
 	for (unsigned i = 0; i < RELAYS_SITES; i++) {
 		struct relays_site *site = &world->sites[i];
 

@@ -122,11 +122,7 @@ struct relays_use {
 };
 
 struct relays {
-	const struct explore_plan *plan;
-	struct prng prng;
-	bool is_calm, is_traced;
-	uint64_t now_usec, step, steps;
-	size_t next_fault;
+	struct explore_course course;
 	enum relays_shape shape;
 	unsigned site_count;
 	struct relays_site sites[RELAYS_SITES];
@@ -142,16 +138,11 @@ struct relays {
 	struct uuid last_id; /* of the last label */
 	unsigned last_count;
 	uint64_t delivered, pairs, relayed, lies, removed, crashes; /* figures */
-	char violation[200];
 };
 
 int relays_new(struct relays **ret);
 void relays_free(struct relays *world);
 int relays_run(struct relays *world, const struct explore_plan *plan, bool trace);
-void relays_violation(struct relays *world, const char *format, ...) _printf_(2, 3);
-void relays_trace(const struct relays *world, const char *format, ...) _printf_(2, 3);
-unsigned relays_choose(unsigned count, void *world);
-bool relays_chance(struct relays *world, unsigned per_thousand);
 extern const char *const relays_names[RELAYS_SITES];
 extern const struct explore_kind relays_kinds[RELAYS_FAULTS_];
 extern const struct explore_subject relay_explore_subject;

@@ -45,16 +45,19 @@ static void check_line(struct world_site *site, const char *directory, uint64_t 
 	ret->serial = UINT64_MAX;
 	if (!world_read_line(site, directory, sequence, ret)) {
 		if (!(state & LINE_ERASED))
-			world_violation(world, "%s lacks line %" PRIu64, name, sequence);
+			explore_violation(&world->course, "%s lacks line %" PRIu64, name, sequence);
 		return;
 	}
 	device_key(world, site->index, ret->serial, key);
 	if (ret->kind == KEYFILE_LINE_KEY && memcmp(ret->key, key, sizeof(key)) != 0)
-		world_violation(world, "%s: line %" PRIu64 " is another key", name, sequence);
-	if (world->plan->features & WORLD_CONFIRM && world->unequal[ret->serial])
-		world_violation(world, "%s: line %" PRIu64 " has unequal keys", name, sequence);
+		explore_violation(&world->course, "%s: line %" PRIu64 " is another key", name,
+				  sequence);
+	if (world->course.plan->features & WORLD_CONFIRM && world->unequal[ret->serial])
+		explore_violation(&world->course, "%s: line %" PRIu64 " has unequal keys", name,
+				  sequence);
 	if (seen[ret->serial]++)
-		world_violation(world, "%s: key %" PRIu64 " stands twice", name, ret->serial);
+		explore_violation(&world->course, "%s: key %" PRIu64 " stands twice", name,
+				  ret->serial);
 }
 
 static void check_size(struct world_site *site, const char *directory, uint64_t next)
@@ -67,8 +70,9 @@ static void check_size(struct world_site *site, const char *directory, uint64_t 
 	keyfile_path(directory, world_names[!site->index], keyfile_number(next - 1), path);
 	if (memory_storage_content(site->disk, path, &size) &&
 	    size != keyfile_offset(next - 1, WORLD_STRIDE) + WORLD_STRIDE)
-		world_violation(site->world, "%s: the file has %zu bytes for %" PRIu64 " lines",
-				world_names[site->index], size, next);
+		explore_violation(&site->world->course,
+				  "%s: the file has %zu bytes for %" PRIu64 " lines",
+				  world_names[site->index], size, next);
 }
 
 /* Whatever was decided or told in this generation is there. */
@@ -76,14 +80,16 @@ static void check_nothing_lost(struct world *world, unsigned generation, uint64_
 {
 	for (unsigned i = 0; i < 2; i++)
 		if (world->sites[i].told_next[generation] > next)
-			world_violation(
-				world, "%s has told of line %" PRIu64 ", %" PRIu64 " is next",
-				world_names[i], world->sites[i].told_next[generation] - 1, next);
+			explore_violation(&world->course,
+					  "%s has told of line %" PRIu64 ", %" PRIu64 " is next",
+					  world_names[i], world->sites[i].told_next[generation] - 1,
+					  next);
 	for (size_t i = 0; i < WORLD_MAX_TXNS; i++) {
 		const struct world_decision *decision = &world->decisions[generation][i];
 
 		if (decision->told == DECISION_ACK && decision->first + decision->count > next)
-			world_violation(world, "transaction %zu was decided and is lost", i);
+			explore_violation(&world->course, "transaction %zu was decided and is lost",
+					  i);
 	}
 }
 
@@ -97,8 +103,9 @@ static void check_wiped(struct world *world, const uint8_t *seen)
 		for (unsigned i = 0; i < 2 && !seen[serial]; i++) {
 			device_key(world, i, serial, key);
 			if (memory_storage_holds(world->sites[i].disk, key, sizeof(key)))
-				world_violation(world, "key %" PRIu64 " is left on %s's disk",
-						serial, world_names[i]);
+				explore_violation(&world->course,
+						  "key %" PRIu64 " is left on %s's disk", serial,
+						  world_names[i]);
 		}
 	}
 }
@@ -114,25 +121,25 @@ void world_check_settled(struct world *world)
 
 	memset(seen, 0, sizeof(seen));
 	if (generation != site_generation(b))
-		world_violation(world, "the sites are in different generations");
+		explore_violation(&world->course, "the sites are in different generations");
 	if (next != sync_machine_next(b->machine))
-		world_violation(world, "alice has %" PRIu64 " lines, bob %" PRIu64, next,
-				sync_machine_next(b->machine));
-	for (uint64_t i = generation == 0 ? world->base : 0; i < next && !world->violation[0];
-	     i++) {
+		explore_violation(&world->course, "alice has %" PRIu64 " lines, bob %" PRIu64, next,
+				  sync_machine_next(b->machine));
+	for (uint64_t i = generation == 0 ? world->base : 0;
+	     i < next && !world->course.violation[0]; i++) {
 		struct file_line lines[2];
 
 		check_line(a, directories[0], i, seen[0], &lines[0]);
 		check_line(b, directories[1], i, seen[1], &lines[1]);
 		if (lines[0].serial != lines[1].serial && lines[0].serial != UINT64_MAX &&
 		    lines[1].serial != UINT64_MAX)
-			world_violation(world, "line %" PRIu64 " has different ids", i);
+			explore_violation(&world->course, "line %" PRIu64 " has different ids", i);
 	}
-	if (world->violation[0])
+	if (world->course.violation[0])
 		return;
 	check_size(a, directories[0], next);
 	check_size(b, directories[1], next);
 	check_nothing_lost(world, generation, next);
-	if (!world->is_disk_lost && !(world->plan->features & WORLD_SMALL_JOURNAL))
+	if (!world->is_disk_lost && !(world->course.plan->features & WORLD_SMALL_JOURNAL))
 		check_wiped(world, seen[0]);
 }

@@ -61,20 +61,20 @@ int device_fetch(struct world_site *site, uint64_t txn, const struct uuid *ids, 
 		.txn = txn,
 		.life = site->life,
 		.count = count,
-		.at_usec = world->now_usec + prng_below(&world->prng, ANSWER_USEC),
+		.at_usec = world->course.now_usec + prng_below(&world->course.prng, ANSWER_USEC),
 	};
 	memcpy(fetch->ids, ids, count * sizeof(*ids));
 	if (world->to_refuse > 0) {
 		world->to_refuse--;
 		fetch->is_refused = true;
-		world_trace(world, "bob: the device refuses the keys of %llu",
-			    (unsigned long long)txn);
+		explore_trace(&world->course, "bob: the device refuses the keys of %llu",
+			      (unsigned long long)txn);
 	}
 	if (world->to_answer_late > 0) {
 		world->to_answer_late--;
 		fetch->at_usec += 2 * SYNC_FETCH_LIMIT_USEC;
-		world_trace(world, "bob: the device is late with the keys of %llu",
-			    (unsigned long long)txn);
+		explore_trace(&world->course, "bob: the device is late with the keys of %llu",
+			      (unsigned long long)txn);
 	}
 	world->fetch_count++;
 	return 0;
@@ -95,7 +95,7 @@ uint64_t device_next(const struct world *world, size_t *ret_fetch)
 /* Each key is given once, unless the device is a lenient one. */
 static bool give_keys(struct world_site *site, const struct world_fetch *fetch)
 {
-	bool is_lenient = site->world->plan->features & WORLD_LENIENT_DEVICE;
+	bool is_lenient = site->world->course.plan->features & WORLD_LENIENT_DEVICE;
 
 	for (size_t i = 0; i < fetch->count; i++) {
 		uint64_t serial = device_serial(&fetch->ids[i]);
@@ -128,11 +128,11 @@ void device_answer(struct world *world, size_t i)
 void device_supply(struct world *world)
 {
 	struct world_site *site = &world->sites[0];
-	size_t count = 1 + (size_t)prng_below(&world->prng, WORLD_MESSAGE_IDS);
+	size_t count = 1 + (size_t)prng_below(&world->course.prng, WORLD_MESSAGE_IDS);
 	struct uuid ids[WORLD_MESSAGE_IDS];
 
-	world->supply_usec = world->now_usec + prng_below(&world->prng, SUPPLY_USEC);
-	if (!site->machine || sync_machine_room(site->machine) == 0 || world->is_calm ||
+	world->supply_usec = world->course.now_usec + prng_below(&world->course.prng, SUPPLY_USEC);
+	if (!site->machine || sync_machine_room(site->machine) == 0 || world->course.is_calm ||
 	    world->serials + count > WORLD_MAX_KEYS)
 		return;
 	for (size_t i = 0; i < count; i++) {
@@ -141,8 +141,8 @@ void device_supply(struct world *world)
 	}
 	if (world->to_differ > 0) {
 		world->to_differ--;
-		world->unequal[world->serials - 1 - prng_below(&world->prng, count)] = 1;
-		world_trace(world, "the devices give unequal keys");
+		world->unequal[world->serials - 1 - prng_below(&world->course.prng, count)] = 1;
+		explore_trace(&world->course, "the devices give unequal keys");
 	}
 	site_heed(site, sync_machine_keys(site->machine, make_keys(world, 0, ids, count)));
 }

@@ -14,23 +14,19 @@
 #define STEPS_MIN 60
 #define STEPS_MAX 900
 
-static bool one_in(struct prng *prng, unsigned n)
-{
-	return prng_below(prng, n) == 0;
-}
-
 static void choose(struct prng *prng, struct explore_plan *plan)
 {
 	plan->steps = STEPS_MIN + (uint32_t)prng_below(prng, STEPS_MAX - STEPS_MIN);
-	plan->features =
-		(one_in(prng, 5) ? WORLD_CONFIRM : 0) | (one_in(prng, 2) ? WORLD_REORDERS : 0) |
-		(one_in(prng, 5) ? WORLD_END_OF_FILE : 0) |
-		(one_in(prng, 6) ? WORLD_SMALL_STORE : 0) |
-		(one_in(prng, 4) ? WORLD_NO_KEYRINGD : 0) |
-		(one_in(prng, 3) ? WORLD_DISK_LOSSES : 0) |
-		(one_in(prng, 2) ? WORLD_SMALL_JOURNAL : 0) | (one_in(prng, 3) ? WORLD_LIES : 0) |
-		(one_in(prng, 4) ? WORLD_UNEQUAL : 0) |
-		(one_in(prng, 3) ? WORLD_LENIENT_DEVICE : 0);
+	plan->features = (explore_one_in(prng, 5) ? WORLD_CONFIRM : 0) |
+			 (explore_one_in(prng, 2) ? WORLD_REORDERS : 0) |
+			 (explore_one_in(prng, 5) ? WORLD_END_OF_FILE : 0) |
+			 (explore_one_in(prng, 6) ? WORLD_SMALL_STORE : 0) |
+			 (explore_one_in(prng, 4) ? WORLD_NO_KEYRINGD : 0) |
+			 (explore_one_in(prng, 3) ? WORLD_DISK_LOSSES : 0) |
+			 (explore_one_in(prng, 2) ? WORLD_SMALL_JOURNAL : 0) |
+			 (explore_one_in(prng, 3) ? WORLD_LIES : 0) |
+			 (explore_one_in(prng, 4) ? WORLD_UNEQUAL : 0) |
+			 (explore_one_in(prng, 3) ? WORLD_LENIENT_DEVICE : 0);
 }
 
 static bool allows(uint32_t features, unsigned kind)
@@ -51,39 +47,29 @@ static bool allows(uint32_t features, unsigned kind)
 	}
 }
 
-static int new (void **ret)
+static int new (struct explore_course **ret)
 {
 	struct world *world;
 	int r = world_new(&world);
 
 	if (r >= 0)
-		*ret = world;
+		*ret = &world->course;
 	return r;
 }
 
-static void free_world(void *world)
+static void free_world(struct explore_course *course)
 {
-	world_free(world);
+	world_free(CONTAINER_OF(course, struct world, course));
 }
 
-static int run(void *world, const struct explore_plan *plan, bool trace)
+static int run(struct explore_course *course, const struct explore_plan *plan, bool trace)
 {
-	return world_run(world, plan, trace);
+	return world_run(CONTAINER_OF(course, struct world, course), plan, trace);
 }
 
-static const char *violation(const void *world)
+static void report(const struct explore_course *course)
 {
-	return ((const struct world *)world)->violation;
-}
-
-static uint64_t steps(const void *world)
-{
-	return ((const struct world *)world)->steps;
-}
-
-static void report(const void *userdata)
-{
-	const struct world *world = userdata;
+	const struct world *world = CONTAINER_OF(course, struct world, course);
 
 	printf("sync: %" PRIu64 " lines written, %" PRIu64 " issued, %" PRIu64 " crashes, %" PRIu64
 	       " generations begun anew\n",
@@ -99,7 +85,5 @@ const struct explore_subject sync_explore_subject = {
 	.new = new,
 	.free = free_world,
 	.run = run,
-	.violation = violation,
-	.steps = steps,
 	.report = report,
 };

@@ -41,7 +41,7 @@ static void forge_answer(struct world *world, struct world_message *lie, uint32_
 	if (message->kind == SYNC_SYN) {
 		message->kind = SYNC_SYN_ACK;
 		message->syn_ack.alpha_plus_one = argument;
-		message->syn_ack.beta = prng_next(&world->prng);
+		message->syn_ack.beta = prng_next(&world->course.prng);
 		message->syn_ack.has_tag = false;
 	} else if (message->kind == SYNC_SYN_ACK) {
 		message->kind = SYNC_ACK;
@@ -85,19 +85,20 @@ static void lie(struct world *world, unsigned kind, uint32_t argument)
 		return;
 	if (kind == WORLD_WRONG_FIRST)
 		lie.message.ack.first += argument + 1000;
-	world_trace(world, "somebody sends %s %llu: %s", sync_kind_name(lie.message.kind),
-		    (unsigned long long)lie.message.txn, world_kinds[kind].name);
-	network_post(world, &lie.message, lie.to, prng_below(&world->prng, LIE_DELAY_USEC));
+	explore_trace(&world->course, "somebody sends %s %llu: %s",
+		      sync_kind_name(lie.message.kind), (unsigned long long)lie.message.txn,
+		      world_kinds[kind].name);
+	network_post(world, &lie.message, lie.to, prng_below(&world->course.prng, LIE_DELAY_USEC));
 }
 
 static void fill_disk(struct world_site *site, uint32_t argument)
 {
 	uint64_t used = memory_storage_used(site->disk);
 
-	world_trace(site->world, "%s: the disk has room for %u bytes", world_names[site->index],
-		    argument * 8);
+	explore_trace(&site->world->course, "%s: the disk has room for %u bytes",
+		      world_names[site->index], argument * 8);
 	memory_storage_set_capacity(site->disk, used + (uint64_t)argument * 8);
-	site->full_until = site->world->step + 20 + argument / 4;
+	site->full_until = site->world->course.step + 20 + argument / 4;
 }
 
 static void disturb_disk(struct world_site *site, const struct explore_fault *fault)
@@ -118,7 +119,7 @@ static void disturb_disk(struct world_site *site, const struct explore_fault *fa
 	case WORLD_BACK_UP:
 		if (!site->machine || site->is_behind)
 			break;
-		world_trace(world, "%s: a backup is made", world_names[site->index]);
+		explore_trace(&world->course, "%s: a backup is made", world_names[site->index]);
 		site->has_backup = memory_storage_copy(site->backup, site->disk) >= 0;
 		break;
 	default:
@@ -161,8 +162,8 @@ static void disturb(struct world *world, const struct explore_fault *fault)
 		network_drop(world, fault->kind == WORLD_STRAGGLE);
 		break;
 	case WORLD_CLOCK_JUMP:
-		world_trace(world, "the clock jumps by %u s", fault->argument);
-		world->now_usec += fault->argument * USEC_PER_SEC;
+		explore_trace(&world->course, "the clock jumps by %u s", fault->argument);
+		world->course.now_usec += fault->argument * USEC_PER_SEC;
 		break;
 	case WORLD_DEVICE_REFUSES:
 		world->to_refuse++;
@@ -189,7 +190,8 @@ static void empty_disks(struct world *world)
 	for (unsigned i = 0; i < 2; i++) {
 		struct world_site *site = &world->sites[i];
 
-		if (site->full_until == 0 || (site->full_until > world->step && !world->is_calm))
+		if (site->full_until == 0 ||
+		    (site->full_until > world->course.step && !world->course.is_calm))
 			continue;
 		memory_storage_set_capacity(site->disk, UINT64_MAX);
 		site->full_until = 0;
@@ -198,14 +200,9 @@ static void empty_disks(struct world *world)
 
 void world_faults(struct world *world)
 {
-	const struct explore_plan *plan = world->plan;
+	const struct explore_fault *fault;
 
 	empty_disks(world);
-	for (; !world->is_calm && world->next_fault < plan->count; world->next_fault++) {
-		const struct explore_fault *fault = &plan->faults[world->next_fault];
-
-		if (fault->step > world->step)
-			return;
+	while ((fault = explore_next_fault(&world->course)))
 		disturb(world, fault);
-	}
 }

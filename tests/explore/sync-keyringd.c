@@ -38,7 +38,7 @@ static int start(struct world_site *site)
 		return r;
 	self->state = KEYRINGD_IDLE;
 	self->has_store = false;
-	world_trace(site->world, "%s: keyringd starts", world_names[site->index]);
+	explore_trace(&site->world->course, "%s: keyringd starts", world_names[site->index]);
 	return 0;
 }
 
@@ -126,14 +126,14 @@ static void note_recorded(struct world_site *site, uint64_t sequence)
 static int run_ahead(struct world_site *site)
 {
 	struct keyringd *self = &site->keyringd;
-	unsigned parity = world_choose(2, site->world);
+	unsigned parity = explore_choose(2, &site->world->course);
 	struct issue_record_ahead ahead = {.store = self->store.uuid,
 					   .generation = self->store.generation,
 					   .parity = (uint8_t)parity};
 	uint8_t bytes[ISSUE_RECORD_AHEAD_BYTES];
 	int r;
 
-	ahead.below = next_line(site) + world_choose(RUN_AHEAD, site->world);
+	ahead.below = next_line(site) + explore_choose(RUN_AHEAD, &site->world->course);
 	if (ahead.below <= self->ahead[parity])
 		return 0;
 	for (uint64_t i = site->world->base; i < ahead.below; i++)
@@ -145,8 +145,8 @@ static int run_ahead(struct world_site *site)
 		r = wal_sync(self->record);
 	if (r < 0)
 		return r;
-	world_trace(site->world, "%s: keyringd's mark runs ahead to %llu", world_names[site->index],
-		    (unsigned long long)ahead.below);
+	explore_trace(&site->world->course, "%s: keyringd's mark runs ahead to %llu",
+		      world_names[site->index], (unsigned long long)ahead.below);
 	self->ahead[parity] = ahead.below;
 	return 0;
 }
@@ -166,11 +166,11 @@ static uint64_t pick(struct world_site *site)
 	uint64_t next = next_line(site);
 	uint64_t first = ledger_first(world, site->keyringd.store.generation), lowest = first;
 
-	switch (world_choose(3, world)) {
+	switch (explore_choose(3, &world->course)) {
 	case 0: /* around the end */
-		return next - MIN(next - first, UINT64_C(2)) + world_choose(8, world);
+		return next - MIN(next - first, UINT64_C(2)) + explore_choose(8, &world->course);
 	case 1:
-		return first + world_choose((unsigned)(next - first) + 8, world);
+		return first + explore_choose((unsigned)(next - first) + 8, &world->course);
 	}
 	while (lowest < next && *taken(site, lowest))
 		lowest++;
@@ -198,7 +198,7 @@ static int take(struct world_site *site)
 	note_recorded(site, self->sequence);
 	self->state = KEYRINGD_RECORDED;
 	r = record_key(site, self->sequence);
-	return r < 0 || world_chance(site->world, 300) ? r : wal_write(self->record);
+	return r < 0 || explore_chance(&site->world->course, 300) ? r : wal_write(self->record);
 }
 
 static int hand_out(struct world_site *site)
@@ -209,12 +209,12 @@ static int hand_out(struct world_site *site)
 
 	self->state = KEYRINGD_IDLE;
 	if (*line & LINE_ISSUED)
-		world_violation(world, "%s: line %llu is issued twice", world_names[site->index],
-				(unsigned long long)self->sequence);
+		explore_violation(&world->course, "%s: line %llu is issued twice",
+				  world_names[site->index], (unsigned long long)self->sequence);
 	*line |= LINE_ISSUED;
 	world->issued++;
-	world_trace(world, "%s: keyringd issues line %llu", world_names[site->index],
-		    (unsigned long long)self->sequence);
+	explore_trace(&world->course, "%s: keyringd issues line %llu", world_names[site->index],
+		      (unsigned long long)self->sequence);
 	return keyfile_erase_add(self->erase, self->store.generation, self->sequence);
 }
 
@@ -234,8 +234,8 @@ static bool erased(uint32_t tag, uint64_t sequence, void *userdata)
 	struct world_site *site = userdata;
 	uint64_t end = ((uint64_t)keyfile_number(sequence) + 1) * KEYFILE_LINES;
 
-	world_trace(site->world, "%s: keyringd has erased line %llu", world_names[site->index],
-		    (unsigned long long)sequence);
+	explore_trace(&site->world->course, "%s: keyringd has erased line %llu",
+		      world_names[site->index], (unsigned long long)sequence);
 	*ledger_line(site, tag, sequence) |= LINE_ERASED;
 	for (uint64_t i = MAX(end - KEYFILE_LINES, site->world->base); i < end; i++) {
 		const uint8_t *line = ledger_line(site, tag, i);
@@ -254,9 +254,9 @@ static int be_idle(struct world_site *site)
 
 	if (r <= 0)
 		return r;
-	if (world_chance(site->world, 100))
+	if (explore_chance(&site->world->course, 100))
 		return run_ahead(site);
-	if (world_chance(site->world, 150))
+	if (explore_chance(&site->world->course, 150))
 		return keyfile_erase_flush(self->erase, &handler, site);
 	return take(site);
 }
@@ -267,7 +267,7 @@ int keyringd_step(struct world_site *site)
 
 	switch (self->state) {
 	case KEYRINGD_DOWN:
-		return self->restart_usec <= site->world->now_usec ? start(site) : 0;
+		return self->restart_usec <= site->world->course.now_usec ? start(site) : 0;
 	case KEYRINGD_IDLE:
 		return be_idle(site);
 	case KEYRINGD_RECORDED:

@@ -69,14 +69,16 @@ static void note_decision(struct world_site *site, const struct sync_message *me
 			decision->told = DECISION_ABORT;
 		else if (decision->told == DECISION_ACK &&
 			 !is_applied(&world->sites[1], generation, decision))
-			world_violation(world, "ABORT of %" PRIu64 " after ACK", message->txn);
+			explore_violation(&world->course, "ABORT of %" PRIu64 " after ACK",
+					  message->txn);
 		return;
 	}
 	if (decision->told == DECISION_ABORT)
-		world_violation(world, "ACK of %" PRIu64 " after ABORT", message->txn);
+		explore_violation(&world->course, "ACK of %" PRIu64 " after ABORT", message->txn);
 	if (decision->told == DECISION_ACK &&
 	    (decision->first != message->ack.first || decision->count != message->ack.count))
-		world_violation(world, "%" PRIu64 " is decided twice, differently", message->txn);
+		explore_violation(&world->course, "%" PRIu64 " is decided twice, differently",
+				  message->txn);
 	decision->told = DECISION_ACK;
 	decision->first = message->ack.first;
 	decision->count = message->ack.count;
@@ -92,7 +94,8 @@ static void check_done(struct world_site *site, uint64_t txn)
 		return;
 	decision = &site->world->decisions[generation][txn];
 	if (!is_applied(site, generation, decision))
-		world_violation(site->world, "DONE of %" PRIu64 " without its lines", txn);
+		explore_violation(&site->world->course, "DONE of %" PRIu64 " without its lines",
+				  txn);
 }
 
 void ledger_sent(struct world_site *site, const struct sync_message *message)
@@ -127,18 +130,20 @@ static void note_line(struct world_site *site, unsigned generation, uint64_t seq
 	uint32_t *known, position;
 
 	if (!line) {
-		world_violation(world, "line %" PRIu64 " of generation %u is out of range",
-				sequence, generation);
+		explore_violation(&world->course,
+				  "line %" PRIu64 " of generation %u is out of range", sequence,
+				  generation);
 		return;
 	}
 	*line |= LINE_TOLD;
 	position = (uint32_t)(line - site->lines[0]) + 1;
 	known = &world->serial_at[generation][sequence - ledger_first(world, generation)];
 	if (*known != 0 && *known != serial + 1)
-		world_violation(world, "line %" PRIu64 " is key %u at one side, %" PRIu64 " at %s",
-				sequence, *known - 1, serial, world_names[site->index]);
+		explore_violation(&world->course,
+				  "line %" PRIu64 " is key %u at one side, %" PRIu64 " at %s",
+				  sequence, *known - 1, serial, world_names[site->index]);
 	if (world->position_of[serial] != 0 && world->position_of[serial] != position)
-		world_violation(world, "key %" PRIu64 " has two positions", serial);
+		explore_violation(&world->course, "key %" PRIu64 " has two positions", serial);
 	*known = (uint32_t)serial + 1;
 	world->position_of[serial] = position;
 }
@@ -151,24 +156,25 @@ void ledger_agreed(struct world_site *site, uint64_t first, const struct uuid *i
 
 	if (generation >= WORLD_MAX_GENERATIONS)
 		return;
-	world_trace(world, "%s has lines %" PRIu64 " to %" PRIu64, world_names[site->index], first,
-		    first + count - 1);
+	explore_trace(&world->course, "%s has lines %" PRIu64 " to %" PRIu64,
+		      world_names[site->index], first, first + count - 1);
 	if (first > site->told_next[generation] && !world->is_disk_lost)
-		world_violation(world, "%s has line %" PRIu64 " before %" PRIu64,
-				world_names[site->index], first, site->told_next[generation]);
+		explore_violation(&world->course, "%s has line %" PRIu64 " before %" PRIu64,
+				  world_names[site->index], first, site->told_next[generation]);
 	site->told_next[generation] = MAX(site->told_next[generation], first + count);
 	world->agreed += count;
-	for (size_t i = 0; i < count && !world->violation[0]; i++) {
+	for (size_t i = 0; i < count && !world->course.violation[0]; i++) {
 		uint64_t serial = device_serial(&ids[i]);
 		uint8_t key[WORLD_KEY_BYTES];
 
 		if (serial == UINT64_MAX) {
-			world_violation(world, "an id that no device gave");
+			explore_violation(&world->course, "an id that no device gave");
 			return;
 		}
 		device_key(world, site->index, serial, key);
 		if (memcmp(key, keys + i * WORLD_KEY_BYTES, WORLD_KEY_BYTES) != 0)
-			world_violation(world, "key %" PRIu64 " stands under another's id", serial);
+			explore_violation(&world->course,
+					  "key %" PRIu64 " stands under another's id", serial);
 		note_line(site, generation, first + i, serial);
 	}
 }
@@ -190,8 +196,9 @@ void ledger_linkd_started(struct world_site *site)
 		if (world_read_line(site, sync_machine_directory(site->machine), i, &line))
 			note_line(site, generation, i, line.serial);
 		else
-			world_violation(site->world, "%s has applied line %" PRIu64 " without it",
-					world_names[site->index], i);
+			explore_violation(&site->world->course,
+					  "%s has applied line %" PRIu64 " without it",
+					  world_names[site->index], i);
 	site->told_next[generation] = MAX(site->told_next[generation], next);
 }
 
@@ -263,19 +270,23 @@ static void check_line(struct world_site *site, unsigned generation, const char 
 		return;
 	if (!world_read_line(site, directory, sequence, &line)) {
 		if (!(state & LINE_ERASED))
-			world_violation(world, "%s has lost line %" PRIu64, name, sequence);
+			explore_violation(&world->course, "%s has lost line %" PRIu64, name,
+					  sequence);
 		return;
 	}
 	if (line.serial + 1 != world->serial_at[generation][sequence - first])
-		world_violation(world, "%s: line %" PRIu64 " has another id", name, sequence);
+		explore_violation(&world->course, "%s: line %" PRIu64 " has another id", name,
+				  sequence);
 	else if (line.kind == KEYFILE_LINE_DAMAGED && !(state & LINE_ISSUED))
-		world_violation(world, "%s: line %" PRIu64 " is damaged", name, sequence);
+		explore_violation(&world->course, "%s: line %" PRIu64 " is damaged", name,
+				  sequence);
 	else if (line.kind == KEYFILE_LINE_ERASED && !(state & LINE_RECORDED))
-		world_violation(world, "%s: line %" PRIu64 " is erased, not issued", name,
-				sequence);
+		explore_violation(&world->course, "%s: line %" PRIu64 " is erased, not issued",
+				  name, sequence);
 	else if (line.kind == KEYFILE_LINE_KEY && state & (LINE_ERASED | LINE_BURNT))
-		world_violation(world, "%s: line %" PRIu64 " was issued, was gone, and is back",
-				name, sequence);
+		explore_violation(&world->course,
+				  "%s: line %" PRIu64 " was issued, was gone, and is back", name,
+				  sequence);
 }
 
 /* Whose the keys are is known wherever there are keys: else another link takes the directory. */
@@ -290,8 +301,9 @@ static void check_store(struct world_site *site, unsigned generation, const char
 	text = memory_storage_content(site->disk, path, &size);
 	if (!text || keyfile_store_parse((const char *)text, size, &store) < 0 ||
 	    store.generation != generation)
-		world_violation(site->world, "%s: nobody knows whose keys generation %u has",
-				world_names[site->index], generation);
+		explore_violation(&site->world->course,
+				  "%s: nobody knows whose keys generation %u has",
+				  world_names[site->index], generation);
 }
 
 void ledger_check_site(struct world_site *site)
@@ -306,7 +318,7 @@ void ledger_check_site(struct world_site *site)
 		if (site->told_next[i] > ledger_first(world, i))
 			check_store(site, i, directory);
 		for (uint64_t k = ledger_first(world, i);
-		     k < site->told_next[i] && !world->violation[0]; k++)
+		     k < site->told_next[i] && !world->course.violation[0]; k++)
 			check_line(site, i, directory, k);
 	}
 }

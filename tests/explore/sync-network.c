@@ -54,11 +54,11 @@ static void trace_message(const struct world *world, const char *what,
 {
 	char text[128];
 
-	if (!world->is_traced)
+	if (!world->course.is_traced)
 		return;
 	describe(message, text, sizeof(text));
-	world_trace(world, "%5s %s %-5s %s%s", world_names[!to], to ? "->" : "<-", world_names[to],
-		    text, what);
+	explore_trace(&world->course, "%5s %s %-5s %s%s", world_names[!to], to ? "->" : "<-",
+		      world_names[to], text, what);
 }
 
 /* Over the wire format and back, now and then. */
@@ -72,7 +72,7 @@ static void transcode(struct world *world, struct world_message *message)
 	if (sync_message_build(&message->message, &json) < 0)
 		abort();
 	if (sync_message_verify(json, ids, &copy, &what) < 0) {
-		world_violation(world, "a message of ours is refused: %s", what);
+		explore_violation(&world->course, "a message of ours is refused: %s", what);
 		return;
 	}
 	message->message = copy;
@@ -96,12 +96,12 @@ void network_post(struct world *world, const struct sync_message *message, unsig
 	if (world->message_count == WORLD_MAX_MESSAGES)
 		return; /* loss */
 	copy_message(message, to, posted);
-	posted->at_usec = world->now_usec + delay_usec;
-	if (!(world->plan->features & WORLD_REORDERS))
+	posted->at_usec = world->course.now_usec + delay_usec;
+	if (!(world->course.plan->features & WORLD_REORDERS))
 		for (size_t i = 0; i < world->message_count; i++)
 			if (world->messages[i].to == to)
 				posted->at_usec = MAX(posted->at_usec, world->messages[i].at_usec);
-	if (world_chance(world, 50))
+	if (explore_chance(&world->course, 50))
 		transcode(world, posted);
 	world->message_count++;
 }
@@ -118,25 +118,26 @@ void network_send(struct world_site *site, const struct sync_message *message)
 {
 	struct world *world = site->world;
 	unsigned to = !site->index;
-	uint64_t delay = prng_below(&world->prng, DELAY_USEC);
+	uint64_t delay = prng_below(&world->course.prng, DELAY_USEC);
 
 	ledger_sent(site, message);
 	if (!world->is_connected || !site->is_attached || use_up(&world->to_lose)) {
 		trace_message(world, "  (lost)", message, to);
 		return;
 	}
-	if (!world->has_heard || world_chance(world, 300)) {
+	if (!world->has_heard || explore_chance(&world->course, 300)) {
 		copy_message(message, to, &world->heard);
 		world->has_heard = true;
 	}
 	if (use_up(&world->to_delay)) {
-		delay += prng_below(&world->prng, LATE_USEC);
+		delay += prng_below(&world->course.prng, LATE_USEC);
 		trace_message(world, "  (late)", message, to);
 	}
 	network_post(world, message, to, delay);
 	if (use_up(&world->to_double)) {
 		trace_message(world, "  (twice)", message, to);
-		network_post(world, message, to, delay + prng_below(&world->prng, LATE_USEC));
+		network_post(world, message, to,
+			     delay + prng_below(&world->course.prng, LATE_USEC));
 	}
 }
 
@@ -176,17 +177,19 @@ void network_drop(struct world *world, bool straggle)
 {
 	if (!world->is_connected)
 		return;
-	world_trace(world, "the connection ends");
+	explore_trace(&world->course, "the connection ends");
 	world->is_connected = false;
 	if (!straggle)
 		world->message_count = 0;
-	world->connect_usec = world->now_usec + prng_below(&world->prng, RECONNECT_USEC);
+	world->connect_usec =
+		world->course.now_usec + prng_below(&world->course.prng, RECONNECT_USEC);
 	for (unsigned i = 0; i < 2; i++) {
 		struct world_site *site = &world->sites[i];
 
 		site->attach_usec = UINT64_MAX;
 		if (site->is_attached)
-			site->notice_usec = world->now_usec + prng_below(&world->prng, NOTICE_USEC);
+			site->notice_usec = world->course.now_usec +
+					    prng_below(&world->course.prng, NOTICE_USEC);
 	}
 }
 
@@ -212,14 +215,15 @@ static void attach(struct world_site *site)
 
 static void connect_sites(struct world *world)
 {
-	world->connect_usec = world->now_usec + prng_below(&world->prng, RECONNECT_USEC);
+	world->connect_usec =
+		world->course.now_usec + prng_below(&world->course.prng, RECONNECT_USEC);
 	if (!world->sites[0].machine || !world->sites[1].machine)
 		return;
-	world_trace(world, "a connection begins");
+	explore_trace(&world->course, "a connection begins");
 	world->is_connected = true;
 	for (unsigned i = 0; i < 2; i++)
 		world->sites[i].attach_usec =
-			world->now_usec + prng_below(&world->prng, DELAY_USEC);
+			world->course.now_usec + prng_below(&world->course.prng, DELAY_USEC);
 }
 
 uint64_t network_alarm(const struct world *world)
@@ -235,14 +239,14 @@ uint64_t network_alarm(const struct world *world)
 
 void network_ring(struct world *world)
 {
-	if (!world->is_connected && world->connect_usec <= world->now_usec)
+	if (!world->is_connected && world->connect_usec <= world->course.now_usec)
 		connect_sites(world);
 	for (unsigned i = 0; i < 2; i++) {
 		struct world_site *site = &world->sites[i];
 
-		if (site->notice_usec <= world->now_usec)
+		if (site->notice_usec <= world->course.now_usec)
 			notice_end(site);
-		if (site->attach_usec <= world->now_usec)
+		if (site->attach_usec <= world->course.now_usec)
 			attach(site);
 	}
 }

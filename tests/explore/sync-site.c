@@ -25,7 +25,7 @@ unsigned site_generation(const struct world_site *site)
 
 static uint64_t on_now(void *userdata)
 {
-	return ((struct world_site *)userdata)->world->now_usec;
+	return ((struct world_site *)userdata)->world->course.now_usec;
 }
 
 static int on_random(void *bytes, size_t size_bytes, void *userdata)
@@ -34,7 +34,7 @@ static int on_random(void *bytes, size_t size_bytes, void *userdata)
 	uint8_t *out = bytes;
 
 	for (size_t i = 0; i < size_bytes; i++)
-		out[i] = (uint8_t)prng_next(&site->world->prng);
+		out[i] = (uint8_t)prng_next(&site->world->course.prng);
 	return 0;
 }
 
@@ -47,7 +47,7 @@ static void on_disconnect(const char *reason, void *userdata)
 {
 	struct world_site *site = userdata;
 
-	world_trace(site->world, "%s hangs up: %s", world_names[site->index], reason);
+	explore_trace(&site->world->course, "%s hangs up: %s", world_names[site->index], reason);
 	site->is_attached = false;
 	network_drop(site->world, false);
 }
@@ -69,27 +69,29 @@ static void on_began(const struct sync_generation *generation, const char *why, 
 	struct world_site *site = userdata;
 	struct world *world = site->world;
 
-	world_trace(world, "%s begins generation %u: %s", world_names[site->index],
-		    generation->generation, why);
+	explore_trace(&world->course, "%s begins generation %u: %s", world_names[site->index],
+		      generation->generation, why);
 	world->retired += generation->generation > 0;
 	world->generations = MAX(world->generations, generation->generation + UINT64_C(1));
 	if (world->generations > WORLD_MAX_GENERATIONS)
-		world_violation(world, "too many generations");
+		explore_violation(&world->course, "too many generations");
 	if (generation->generation > 0 && !world->is_disk_lost)
-		world_violation(world, "%s retires a generation: %s", world_names[site->index],
-				why);
+		explore_violation(&world->course, "%s retires a generation: %s",
+				  world_names[site->index], why);
 }
 
 static void on_distrust(uint64_t txn, const char *what, void *userdata)
 {
 	struct world_site *site = userdata;
 
-	world_trace(site->world, "%s distrusts a message: %s", world_names[site->index], what);
+	explore_trace(&site->world->course, "%s distrusts a message: %s", world_names[site->index],
+		      what);
 }
 
 static void on_refused(const char *what, void *userdata)
 {
-	world_violation(((struct world_site *)userdata)->world, "RESUME is refused: %s", what);
+	explore_violation(&((struct world_site *)userdata)->world->course, "RESUME is refused: %s",
+			  what);
 }
 
 static void on_connected(void *userdata)
@@ -126,7 +128,7 @@ static const struct sync_ops ops = {
 
 static uint64_t restart_time(struct world *world)
 {
-	return world->now_usec + prng_below(&world->prng, RESTART_USEC);
+	return world->course.now_usec + prng_below(&world->course.prng, RESTART_USEC);
 }
 
 static void take_disk_away(struct world_site *site)
@@ -154,7 +156,7 @@ static void end_keyringd(struct world_site *site)
 
 void site_kill_linkd(struct world_site *site)
 {
-	world_trace(site->world, "%s: kill -9 of linkd", world_names[site->index]);
+	explore_trace(&site->world->course, "%s: kill -9 of linkd", world_names[site->index]);
 	take_disk_away(site);
 	end_linkd(site);
 	memory_storage_power_on(site->disk);
@@ -164,7 +166,7 @@ void site_kill_linkd(struct world_site *site)
 
 void site_kill_keyringd(struct world_site *site)
 {
-	world_trace(site->world, "%s: kill -9 of keyringd", world_names[site->index]);
+	explore_trace(&site->world->course, "%s: kill -9 of keyringd", world_names[site->index]);
 	take_disk_away(site);
 	end_keyringd(site);
 	memory_storage_power_on(site->disk);
@@ -175,13 +177,13 @@ void site_crash(struct world_site *site, enum memory_crash how)
 	struct world *world = site->world;
 	bool is_cut = how != MEMORY_CRASH_PROCESS;
 
-	world_trace(world, "%s: %s", world_names[site->index],
-		    is_cut ? "power cut" : "kill -9 of everything");
+	explore_trace(&world->course, "%s: %s", world_names[site->index],
+		      is_cut ? "power cut" : "kill -9 of everything");
 	take_disk_away(site);
 	end_linkd(site);
 	end_keyringd(site);
-	memory_storage_crash(site->disk, how, how == MEMORY_CRASH_CHOOSE ? world_choose : NULL,
-			     world);
+	memory_storage_crash(site->disk, how, how == MEMORY_CRASH_CHOOSE ? explore_choose : NULL,
+			     &world->course);
 	site->is_disk_faulty = false;
 	world->crashes++;
 	ledger_check_site(site);
@@ -189,15 +191,16 @@ void site_crash(struct world_site *site, enum memory_crash how)
 
 void site_power_cut(struct world_site *site)
 {
-	site_crash(site, world_chance(site->world, 400) ? MEMORY_CRASH_LOSE : MEMORY_CRASH_CHOOSE);
+	site_crash(site, explore_chance(&site->world->course, 400) ? MEMORY_CRASH_LOSE
+								   : MEMORY_CRASH_CHOOSE);
 }
 
 /* It stopped in the middle of a call, at the disk: alone or with all else. */
 static void stop_in_write(struct world_site *site, void (*kill)(struct world_site *site))
 {
-	if (world_chance(site->world, 300))
+	if (explore_chance(&site->world->course, 300))
 		kill(site);
-	else if (world_chance(site->world, 400))
+	else if (explore_chance(&site->world->course, 400))
 		site_crash(site, MEMORY_CRASH_PROCESS);
 	else
 		site_power_cut(site);
@@ -215,10 +218,11 @@ static void heed(struct world_site *site, int r, const char *name,
 	}
 	if (r >= 0)
 		return;
-	world_trace(world, "%s: %s stops: %s", world_names[site->index], name, strerror(-r));
+	explore_trace(&world->course, "%s: %s stops: %s", world_names[site->index], name,
+		      strerror(-r));
 	if (r == -EBADMSG || (!site->is_disk_faulty && site->full_until == 0))
-		world_violation(world, "%s: %s stops: %s", world_names[site->index], name,
-				strerror(-r));
+		explore_violation(&world->course, "%s: %s stops: %s", world_names[site->index],
+				  name, strerror(-r));
 	if (r == -ENOSPC)
 		kill(site);
 	else
@@ -240,7 +244,7 @@ void site_heed_keyringd(struct world_site *site, int r)
 void site_start(struct world_site *site)
 {
 	struct world *world = site->world;
-	uint32_t features = world->plan->features;
+	uint32_t features = world->course.plan->features;
 	struct sync_settings settings = {
 		.role = site->index ? SYNC_FOLLOWER : SYNC_LEADER,
 		.link = LINK_NAME,
@@ -258,7 +262,7 @@ void site_start(struct world_site *site)
 	ledger_linkd_starts(site);
 	site->life++;
 	site->restart_usec = UINT64_MAX;
-	world_trace(world, "%s: linkd starts", world_names[site->index]);
+	explore_trace(&world->course, "%s: linkd starts", world_names[site->index]);
 	r = sync_machine_new(&settings, &ops, site, disk, disk, disk, &torn, &site->machine);
 	if (r >= 0)
 		ledger_linkd_started(site);
@@ -271,7 +275,7 @@ static int compact(struct world_site *site)
 	struct sync_machine *machine = site->machine;
 	int r;
 
-	world_trace(site->world, "%s compacts its journal", world_names[site->index]);
+	explore_trace(&site->world->course, "%s compacts its journal", world_names[site->index]);
 	r = sync_journal_compact(machine->journal, &machine->store, machine->txns, machine->count);
 	return r == -ENOSPC ? 0 : r;
 }
@@ -285,7 +289,8 @@ void site_flush(struct world_site *site)
 		return;
 	site->wants_flush = false;
 	r = sync_machine_flush(site->machine);
-	if (r >= 0 && world->plan->features & WORLD_SMALL_JOURNAL && world_chance(world, 60))
+	if (r >= 0 && world->course.plan->features & WORLD_SMALL_JOURNAL &&
+	    explore_chance(&world->course, 60))
 		r = compact(site);
 	site_heed(site, r);
 }
@@ -296,8 +301,8 @@ void site_lose_disk(struct world_site *site)
 
 	if (world->sites[!site->index].is_behind)
 		return; /* with both disks lost there is nothing to agree with */
-	world_trace(world, "%s: %s", world_names[site->index],
-		    site->has_backup ? "an old backup is restored" : "a new, empty disk");
+	explore_trace(&world->course, "%s: %s", world_names[site->index],
+		      site->has_backup ? "an old backup is restored" : "a new, empty disk");
 	world->is_disk_lost = true;
 	site->is_behind = true;
 	site_crash(site, MEMORY_CRASH_LOSE);

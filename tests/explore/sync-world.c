@@ -6,55 +6,15 @@
 
 #include "tests/explore/sync-world.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
-
 #define SETTLE_STEPS   20000
 #define CHECK_INTERVAL 64 /* steps between looks at all lines */
 #define END_OF_FILE    (KEYFILE_LINES - 24)
-
-void world_violation(struct world *world, const char *format, ...)
-{
-	va_list arguments;
-
-	if (world->violation[0])
-		return;
-	va_start(arguments, format);
-	vsnprintf(world->violation, sizeof(world->violation), format, arguments);
-	va_end(arguments);
-}
-
-void world_trace(const struct world *world, const char *format, ...)
-{
-	va_list arguments;
-
-	if (!world->is_traced)
-		return;
-	fprintf(stderr, "%5" PRIu64 " %10.3f  ", world->step,
-		(double)world->now_usec / (double)USEC_PER_SEC);
-	va_start(arguments, format);
-	vfprintf(stderr, format, arguments);
-	va_end(arguments);
-	fputc('\n', stderr);
-}
-
-unsigned world_choose(unsigned count, void *userdata)
-{
-	struct world *world = userdata;
-
-	return (unsigned)prng_below(&world->prng, count);
-}
-
-bool world_chance(struct world *world, unsigned per_thousand)
-{
-	return prng_below(&world->prng, 1000) < per_thousand;
-}
 
 /* Steps */
 
 static uint64_t next_alarm(const struct world *world)
 {
-	uint64_t at = world->is_calm ? UINT64_MAX : world->supply_usec;
+	uint64_t at = world->course.is_calm ? UINT64_MAX : world->supply_usec;
 
 	for (unsigned i = 0; i < 2; i++)
 		at = MIN(at, world->sites[i].machine ? world->sites[i].wake_usec
@@ -67,13 +27,13 @@ static void ring(struct world *world)
 	for (unsigned i = 0; i < 2; i++) {
 		struct world_site *site = &world->sites[i];
 
-		if (!site->machine && site->restart_usec <= world->now_usec)
+		if (!site->machine && site->restart_usec <= world->course.now_usec)
 			site_start(site);
-		else if (site->machine && site->wake_usec <= world->now_usec)
+		else if (site->machine && site->wake_usec <= world->course.now_usec)
 			site_heed(site, sync_machine_timer(site->machine));
 	}
 	network_ring(world);
-	if (world->supply_usec <= world->now_usec)
+	if (world->supply_usec <= world->course.now_usec)
 		device_supply(world);
 }
 
@@ -86,10 +46,10 @@ static void advance(struct world *world)
 
 	at = MIN(at, alarm);
 	if (at == UINT64_MAX) {
-		world_violation(world, "nothing is left that could happen");
+		explore_violation(&world->course, "nothing is left that could happen");
 		return;
 	}
-	world->now_usec = MAX(world->now_usec, at);
+	world->course.now_usec = MAX(world->course.now_usec, at);
 	if (alarm == at)
 		ring(world);
 	else if (fetch_at == at)
@@ -100,22 +60,21 @@ static void advance(struct world *world)
 
 static void step(struct world *world)
 {
-	explore_dice(world->plan, world->step, &world->prng);
+	explore_step_begin(&world->course);
 	world_faults(world);
 	advance(world);
 	for (unsigned i = 0; i < 2; i++) {
 		struct world_site *site = &world->sites[i];
 
-		if (world->is_calm || world_chance(world, 700))
+		if (world->course.is_calm || explore_chance(&world->course, 700))
 			site_flush(site);
-		if (!(world->plan->features & WORLD_NO_KEYRINGD) && !world->is_disk_lost &&
-		    world_chance(world, 250))
+		if (!(world->course.plan->features & WORLD_NO_KEYRINGD) && !world->is_disk_lost &&
+		    explore_chance(&world->course, 250))
 			site_heed_keyringd(site, keyringd_step(site));
-		if (world->step % CHECK_INTERVAL == 0)
+		if (world->course.step % CHECK_INTERVAL == 0)
 			ledger_check_site(site);
 	}
-	world->step++;
-	world->steps++;
+	explore_step_end(&world->course);
 }
 
 /* Episodes */
@@ -134,19 +93,16 @@ static bool is_quiet(const struct world *world)
 
 static void begin(struct world *world, const struct explore_plan *plan, bool trace)
 {
-	explore_dice(plan, UINT32_MAX, &world->prng);
-	world->plan = plan;
-	world->is_traced = trace;
-	world->is_calm = world->is_connected = world->is_disk_lost = world->has_heard = false;
-	world->now_usec = USEC_PER_SEC;
-	world->step = world->next_fault = world->message_count = world->fetch_count = 0;
+	explore_begin(&world->course, plan);
+	world->course.is_traced = trace;
+	world->is_connected = world->is_disk_lost = world->has_heard = false;
+	world->message_count = world->fetch_count = 0;
 	world->serials = world->supply_usec = world->connect_usec = 0;
 	world->to_lose = world->to_double = world->to_delay = 0;
 	world->to_refuse = world->to_answer_late = world->to_differ = 0;
-	world->violation[0] = '\0';
 	world->base = plan->features & WORLD_END_OF_FILE ? END_OF_FILE : 0;
-	world->window = 1 + world_choose(8, world);
-	world->hold_usec = USEC_PER_MSEC << world_choose(14, world);
+	world->window = 1 + explore_choose(8, &world->course);
+	world->hold_usec = USEC_PER_MSEC << explore_choose(14, &world->course);
 	for (unsigned i = 0; i < 2; i++) {
 		world->sites[i].world = world;
 		world->sites[i].index = i;
@@ -159,8 +115,8 @@ static void begin(struct world *world, const struct explore_plan *plan, bool tra
 /* From here on both stay up and connected, and no disk fails. */
 static void calm(struct world *world)
 {
-	world_trace(world, "from here on nothing fails");
-	world->is_calm = true;
+	explore_trace(&world->course, "from here on nothing fails");
+	world->course.is_calm = true;
 	world->to_lose = world->to_double = world->to_delay = 0;
 	for (unsigned i = 0; i < 2; i++)
 		site_crash(&world->sites[i], MEMORY_CRASH_PROCESS);
@@ -169,19 +125,20 @@ static void calm(struct world *world)
 int world_run(struct world *world, const struct explore_plan *plan, bool trace)
 {
 	begin(world, plan, trace);
-	while (world->step < plan->steps && !world->violation[0])
+	while (world->course.step < plan->steps && !world->course.violation[0])
 		step(world);
-	if (!world->violation[0])
+	if (!world->course.violation[0])
 		calm(world);
-	for (uint64_t i = 0; i < SETTLE_STEPS && !world->violation[0] && !is_quiet(world); i++)
+	for (uint64_t i = 0; i < SETTLE_STEPS && !world->course.violation[0] && !is_quiet(world);
+	     i++)
 		step(world);
-	if (!world->violation[0] && !is_quiet(world))
-		world_violation(world, "it does not settle");
-	for (unsigned i = 0; i < 2 && !world->violation[0]; i++)
+	if (!world->course.violation[0] && !is_quiet(world))
+		explore_violation(&world->course, "it does not settle");
+	for (unsigned i = 0; i < 2 && !world->course.violation[0]; i++)
 		ledger_check_site(&world->sites[i]);
-	if (!world->violation[0])
+	if (!world->course.violation[0])
 		world_check_settled(world);
-	return world->violation[0] ? -1 : 0;
+	return world->course.violation[0] ? -1 : 0;
 }
 
 int world_new(struct world **ret)

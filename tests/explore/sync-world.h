@@ -108,12 +108,7 @@ struct world_decision {
 };
 
 struct world {
-	const struct explore_plan *plan;
-	struct prng prng; /* of this step */
-	bool is_calm;     /* no more faults: everything has to settle */
-	bool is_traced;
-	uint64_t now_usec, step, steps;
-	size_t next_fault;
+	struct explore_course course;
 	struct world_site sites[2];
 	uint64_t base; /* the first line of an episode */
 	uint64_t hold_usec;
@@ -141,7 +136,6 @@ struct world {
 	struct world_decision decisions[WORLD_MAX_GENERATIONS][WORLD_MAX_TXNS];
 
 	uint64_t agreed, issued, crashes, retired; /* figures */
-	char violation[200];                       /* "" while all is well */
 };
 
 extern const char *const world_names[2];
@@ -152,11 +146,6 @@ struct world *world_free(struct world *world);
 DEFINE_CLEANUP(struct world *, world_free);
 /* Runs the plan, then calm until nothing is open, and checks. 0, or -1 with a violation. */
 int world_run(struct world *world, const struct explore_plan *plan, bool trace);
-
-void world_violation(struct world *world, const char *format, ...) _printf_(2, 3);
-void world_trace(const struct world *world, const char *format, ...) _printf_(2, 3);
-unsigned world_choose(unsigned count, void *world); /* dice for memory-storage.h, too */
-bool world_chance(struct world *world, unsigned per_thousand);
 
 /* sync-faults.c: what the plan says for this step */
 void world_faults(struct world *world);
