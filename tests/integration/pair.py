@@ -38,8 +38,25 @@ def log_here():
             'mount -n -t tmpfs none /run/systemd/journal && exec "$0" "$@"']
 
 
+def keyctl(*words):
+    return subprocess.run(["keyctl", *words], capture_output=True, text=True, check=False).stdout
+
+
+def ring_of(site):
+    """The serial of the ring that a daemon of this site has made in our user keyring, or nothing."""
+    return keyctl("search", "@u", "keyring", f"qkd-pool@{site}").strip()
+
+
+def empty_ring(site, drop=False):
+    ring = ring_of(site)
+    if ring:
+        keyctl("clear", ring)
+        if drop:
+            keyctl("unlink", ring, "@u")
+
+
 class Side:
-    """One linkd and its disk."""
+    """One linkd and its disk. Its ring bears the site's name: the other is the machine's own."""
 
     def __init__(self, directory, pki, site, peer, rate, words):
         self.site, self.peer, self.directory = site, peer, directory
@@ -59,8 +76,8 @@ class Side:
             f"{BUILD}/bin/qkd-linkd", f"--site={site}", f"--peer={peer}", f"--link={link}",
             f"--device={device}", f"--home={self.home}", f"--runtime={directory}/run-{site}",
             f"--tls.ca={pki}/ca.pem", f"--tls.certificate={pki}/{site}.pem",
-            f"--tls.key={pki}/{site}.key", "--bus=none", f"--keys_per_transaction={KEYS}",
-            "--window=1", *words]
+            f"--tls.key={pki}/{site}.key", "--bus=none", "--kernel_shared=true",
+            f"--keys_per_transaction={KEYS}", "--window=1", *words]
 
     def start(self, *prefix):
         with open(self.log, "ab") as log:
