@@ -137,13 +137,15 @@ def spawn(site, command, log_path, env=None, prefix=()):
 
 
 def execute(site, command):
-    """Replaces this process by the command, as the site sees the world."""
-    env = {**os.environ, **clock_environment(site), "QKD_LAB_SITE": site}
+    """Replaces this process by the command, as the site sees the world. libfaketime comes after
+    nsenter, or it leaves its memory in the machine's own /dev/shm."""
+    env = {**os.environ, "QKD_LAB_SITE": site}
+    clock = [f"{name}={value}" for name, value in clock_environment(site).items()]
     env["PATH"] = f"{BUILD}/bin:" + env.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
     env.pop("DBUS_SYSTEM_BUS_ADDRESS", None)
     env.pop("DBUS_SESSION_BUS_ADDRESS", None)
     words = enter_words(site, f"--wdns={os.getcwd()}")
-    os.execvpe(words[0], [*words, *command], env)
+    os.execvpe(words[0], [*words, *(["env", *clock] if clock else []), *command], env)
 
 
 def cut(topology, link):
